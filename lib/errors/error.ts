@@ -1,0 +1,36 @@
+/** The stable codes of a StrakeError; `docs/errors.md` says what each means and what to do. */
+export const errorCodes = [
+  'unsupported_platform', 'kernel_refused', 'command_not_found', 'user_not_found', 'process_failed', 'timed_out', 'aborted',
+  'invalid_argument', 'invalid_reference', 'image_not_found', 'image_invalid', 'layer_invalid', 'digest_mismatch',
+  'size_mismatch', 'limit_exceeded', 'path_escapes', 'build_failed', 'context_invalid', 'registry_unauthorized',
+  'registry_denied', 'registry_not_found', 'registry_unavailable', 'registry_protocol', 'container_not_found', 'name_in_use',
+  'zygote_lost', 'container_not_running', 'store_busy', 'store_invalid', 'not_delegated',
+] as const
+
+export type ErrorCode = (typeof errorCodes)[number]
+
+export interface StrakeErrorOptions {
+  /** What a person can do about it, in one sentence. */
+  readonly hint?: string | undefined
+  readonly cause?: unknown
+  /** Facts about the failure, of a shape that the code decides. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
+ * Every error that the library throws or rejects with. `code` is stable and made to be compared;
+ * `message` and `hint` are for people and may change.
+ */
+export class StrakeError extends Error {
+  readonly code: ErrorCode
+  readonly hint?: string
+  readonly details?: Readonly<Record<string, unknown>>
+
+  constructor(code: ErrorCode, message: string, options: StrakeErrorOptions = {}) {
+    super(options.hint ? `${message}\n  hint: ${options.hint}` : message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'StrakeError'
+    this.code = code
+    if (options.hint !== undefined) this.hint = options.hint
+    if (options.details !== undefined) this.details = options.details
+  }
+}

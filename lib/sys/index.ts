@@ -1,0 +1,5 @@
+export * from './errno.ts'
+export * from './ops.gen.ts'
+export * from './plan.ts'
+export * from './format.ts'
+export * from './records.ts'

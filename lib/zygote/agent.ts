@@ -1,0 +1,44 @@
+import type { Op, Program } from '../sys/index.ts'
+
+/** What the ops of a request gave back, in order: the wait status of `waitId`, the bytes of `readDir` and `stat`, … */
+export type OpResult = number | Uint8Array
+
+export interface Reply {
+  readonly results: readonly OpResult[]
+  /** What `sendFd` sent, by name. The receiver owns these file descriptors. */
+  readonly fds: Readonly<Record<string, number>>
+}
+
+/** How a child of an agent ended. */
+export interface ChildExit {
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  /** Of the child and every descendant that was waited for. Times in microseconds, memory in bytes. */
+  readonly usage: { readonly userMicros: number; readonly systemMicros: number; readonly peakMemory: number }
+}
+
+/** A process that an agent started. */
+export interface Child {
+  /** Resolves once the command has been exec'ed, to its pid as this process sees it; rejects when an op failed. */
+  readonly started: Promise<number>
+  /** Resolves when it has ended, never rejects. */
+  readonly ended: Promise<ChildExit>
+  /** What `sendFd` sent, by name. The receiver owns these file descriptors. */
+  readonly fds: Readonly<Record<string, number>>
+  kill(signal: number): void
+}
+
+/**
+ * A process in namespaces of its own that carries out ops on request: the zygote, an agent of `ns()`, a confined writer of
+ * files. Requests are carried out one after the other.
+ */
+export interface Agent extends AsyncDisposable {
+  /** The agent's pid as this process sees it. */
+  readonly pid: number
+  readonly ended: Promise<void>
+  /** Carries `ops` out in the agent itself; rejects with `kernel_refused` at the first that fails. `fds` are the slots given along. */
+  run(ops: readonly Op[], fds?: Readonly<Record<string, number>>): Promise<Reply>
+  /** Clones a child that carries out a program. */
+  start(program: Program, fds?: Readonly<Record<string, number>>): Child
+  close(): Promise<void>
+}
