@@ -118,28 +118,28 @@ enum strake_op {
   X(OP_CLOSE, "close", "fd") \
   X(OP_CLOSE_RANGE, "closeRange", "u32,u32,u32") \
   X(OP_SEND_FD, "sendFd", "fd,str") \
-  X(OP_OPEN, "open", "fd,str,u64,u32,u64,out") \
+  X(OP_OPEN, "open", "fd,path,u64,u32,u64,out") \
   X(OP_PIDFD_OPEN, "pidfdOpen", "u32,out") \
   X(OP_PIDFD_SEND_SIGNAL, "pidfdSendSignal", "fd,u32") \
   X(OP_WAIT_ID, "waitId", "fd,u32") \
-  X(OP_MKDIR, "mkdir", "fd,str,u32") \
-  X(OP_MKNOD, "mknod", "str,u32,u32,u32") \
-  X(OP_SYMLINK, "symlink", "str,str") \
-  X(OP_LINK, "link", "str,str") \
-  X(OP_RENAME, "rename", "str,str,u32") \
-  X(OP_UNLINK, "unlink", "str,u32") \
-  X(OP_REMOVE_TREE, "removeTree", "str") \
-  X(OP_WRITE, "write", "str,u64,u32,bytes") \
+  X(OP_MKDIR, "mkdir", "fd,path,u32") \
+  X(OP_MKNOD, "mknod", "path,u32,u32,u32") \
+  X(OP_SYMLINK, "symlink", "path,path") \
+  X(OP_LINK, "link", "path,path") \
+  X(OP_RENAME, "rename", "path,path,u32") \
+  X(OP_UNLINK, "unlink", "path,u32") \
+  X(OP_REMOVE_TREE, "removeTree", "path") \
+  X(OP_WRITE, "write", "path,u64,u32,bytes") \
   X(OP_WRITE_FD, "writeFd", "fd,bytes") \
-  X(OP_TRUNCATE, "truncate", "str,u64") \
-  X(OP_CHMOD, "chmod", "str,u32") \
-  X(OP_CHOWN, "chown", "str,u32,u32") \
-  X(OP_SET_TIMES, "setTimes", "str,i64,u32,i64,u32") \
-  X(OP_SET_XATTR, "setXattr", "str,str,bytes") \
-  X(OP_REMOVE_XATTR, "removeXattr", "str,str") \
-  X(OP_SYNC_FS, "syncFs", "str") \
-  X(OP_STAT, "stat", "str") \
-  X(OP_READ_DIR, "readDir", "str") \
+  X(OP_TRUNCATE, "truncate", "path,u64") \
+  X(OP_CHMOD, "chmod", "path,u32") \
+  X(OP_CHOWN, "chown", "path,u32,u32") \
+  X(OP_SET_TIMES, "setTimes", "path,i64,u32,i64,u32") \
+  X(OP_SET_XATTR, "setXattr", "path,str,bytes") \
+  X(OP_REMOVE_XATTR, "removeXattr", "path,str") \
+  X(OP_SYNC_FS, "syncFs", "path") \
+  X(OP_STAT, "stat", "path") \
+  X(OP_READ_DIR, "readDir", "path") \
   X(OP_GET_PID, "getPid", "")
 
 #define STRAKE_FLAGS(X) \

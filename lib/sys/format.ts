@@ -1,4 +1,4 @@
-import { bitSets, enumSets, flags, opDefinitions, type FlagSet, type Op } from './ops.gen.ts'
+import { bitSets, enumSets, flags, opDefinitions, type FieldType, type FlagSet, type Op } from './ops.gen.ts'
 import { namespacesOf, type Program } from './plan.ts'
 
 const longText = 96
@@ -22,11 +22,11 @@ export function formatFlags(set: FlagSet, value: number): string {
   return found.length > 0 ? found.join('|') : '0'
 }
 
-function formatValue(value: unknown, set: FlagSet | undefined): string {
+function formatValue(value: unknown, type: FieldType, set?: FlagSet): string {
   if (typeof value === 'number') return set ? formatFlags(set, value) : String(value)
   if (typeof value === 'string') return JSON.stringify(value.length > longText ? `${value.slice(0, longText)}…` : value)
-  if (value instanceof Uint8Array) return `<${value.length} bytes>`
-  if (Array.isArray(value)) return `[${value.map((each) => formatValue(each, undefined)).join(', ')}]`
+  if (value instanceof Uint8Array) return type === 'path' ? formatValue(Buffer.from(value).toString('latin1'), type) : `<${value.length} bytes>`
+  if (Array.isArray(value)) return `[${value.map((each) => formatValue(each, type)).join(', ')}]`
   return String(value)
 }
 
@@ -45,7 +45,7 @@ export function formatOp(op: Op): string {
   for (const field of definition.fields) {
     const value = formatField(op, field.name)
     if (field.type === 'ops' || isDefault(value, field.fallback)) continue
-    words.push(`${field.name}=${field.type === 'fd' || field.type === 'out' ? String(value) : formatValue(value, field.flags)}`)
+    words.push(`${field.name}=${field.type === 'fd' || field.type === 'out' ? String(value) : formatValue(value, field.type, field.flags)}`)
   }
   if (op.tolerate && op.tolerate.length > 0) words.push(`(or ${op.tolerate.join(', ')})`)
   return words.join(' ')

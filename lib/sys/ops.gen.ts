@@ -355,7 +355,7 @@ export interface SendFdOp extends Tolerant {
 export interface OpenOp extends Tolerant {
   readonly op: 'open'
   readonly fd?: Slot
-  readonly path: string
+  readonly path: string | Uint8Array
   /** Any of O. */
   readonly flags: number
   readonly mode?: number
@@ -390,14 +390,14 @@ export interface WaitIdOp extends Tolerant {
 export interface MkdirOp extends Tolerant {
   readonly op: 'mkdir'
   readonly fd?: Slot
-  readonly path: string
+  readonly path: string | Uint8Array
   readonly mode: number
 }
 
 /** See mknodat(2). */
 export interface MknodOp extends Tolerant {
   readonly op: 'mknod'
-  readonly path: string
+  readonly path: string | Uint8Array
   /** Any of S. */
   readonly mode: number
   readonly major?: number
@@ -407,22 +407,22 @@ export interface MknodOp extends Tolerant {
 /** See symlinkat(2). */
 export interface SymlinkOp extends Tolerant {
   readonly op: 'symlink'
-  readonly target: string
-  readonly path: string
+  readonly target: string | Uint8Array
+  readonly path: string | Uint8Array
 }
 
 /** See linkat(2). */
 export interface LinkOp extends Tolerant {
   readonly op: 'link'
-  readonly from: string
-  readonly path: string
+  readonly from: string | Uint8Array
+  readonly path: string | Uint8Array
 }
 
 /** See renameat2(2). */
 export interface RenameOp extends Tolerant {
   readonly op: 'rename'
-  readonly from: string
-  readonly path: string
+  readonly from: string | Uint8Array
+  readonly path: string | Uint8Array
   /** Any of RENAME. */
   readonly flags?: number
 }
@@ -430,7 +430,7 @@ export interface RenameOp extends Tolerant {
 /** See unlinkat(2). */
 export interface UnlinkOp extends Tolerant {
   readonly op: 'unlink'
-  readonly path: string
+  readonly path: string | Uint8Array
   /** Any of AT. */
   readonly flags?: number
 }
@@ -438,13 +438,13 @@ export interface UnlinkOp extends Tolerant {
 /** Removes `path` and what is under it, across no mount point; mends modes that forbid it. See unlinkat(2). */
 export interface RemoveTreeOp extends Tolerant {
   readonly op: 'removeTree'
-  readonly path: string
+  readonly path: string | Uint8Array
 }
 
 /** Opens `path` (O_NOFOLLOW added), writes all of `data`, closes. See write(2). */
 export interface WriteOp extends Tolerant {
   readonly op: 'write'
-  readonly path: string
+  readonly path: string | Uint8Array
   /** Any of O. */
   readonly flags: number
   readonly mode?: number
@@ -461,21 +461,21 @@ export interface WriteFdOp extends Tolerant {
 /** See truncate(2). */
 export interface TruncateOp extends Tolerant {
   readonly op: 'truncate'
-  readonly path: string
+  readonly path: string | Uint8Array
   readonly size: number
 }
 
 /** See fchmodat(2). */
 export interface ChmodOp extends Tolerant {
   readonly op: 'chmod'
-  readonly path: string
+  readonly path: string | Uint8Array
   readonly mode: number
 }
 
 /** Of a symlink: the link itself. See fchownat(2). */
 export interface ChownOp extends Tolerant {
   readonly op: 'chown'
-  readonly path: string
+  readonly path: string | Uint8Array
   readonly uid: number
   readonly gid: number
 }
@@ -483,7 +483,7 @@ export interface ChownOp extends Tolerant {
 /** Of a symlink: the link itself. See utimensat(2). */
 export interface SetTimesOp extends Tolerant {
   readonly op: 'setTimes'
-  readonly path: string
+  readonly path: string | Uint8Array
   readonly atimeSec: number
   readonly atimeNsec: number
   readonly mtimeSec: number
@@ -493,7 +493,7 @@ export interface SetTimesOp extends Tolerant {
 /** See lsetxattr(2). */
 export interface SetXattrOp extends Tolerant {
   readonly op: 'setXattr'
-  readonly path: string
+  readonly path: string | Uint8Array
   readonly name: string
   readonly value: Uint8Array
 }
@@ -501,26 +501,26 @@ export interface SetXattrOp extends Tolerant {
 /** See lremovexattr(2). */
 export interface RemoveXattrOp extends Tolerant {
   readonly op: 'removeXattr'
-  readonly path: string
+  readonly path: string | Uint8Array
   readonly name: string
 }
 
 /** See syncfs(2). */
 export interface SyncFsOp extends Tolerant {
   readonly op: 'syncFs'
-  readonly path: string
+  readonly path: string | Uint8Array
 }
 
 /** The result is one record of `readDir`, its name empty. See statx(2). */
 export interface StatOp extends Tolerant {
   readonly op: 'stat'
-  readonly path: string
+  readonly path: string | Uint8Array
 }
 
 /** The result: a record for each entry with its attributes, link target and xattrs. See getdents64(2). */
 export interface ReadDirOp extends Tolerant {
   readonly op: 'readDir'
-  readonly path: string
+  readonly path: string | Uint8Array
 }
 
 /** See getpid(2). */
@@ -597,7 +597,7 @@ export type Op =
   | ReadDirOp
   | GetPidOp
 
-export type FieldType = 'u32' | 'u64' | 'i32' | 'i64' | 'str' | 'strs' | 'bytes' | 'u32s' | 'fd' | 'out' | 'ops'
+export type FieldType = 'u32' | 'u64' | 'i32' | 'i64' | 'str' | 'path' | 'strs' | 'bytes' | 'u32s' | 'fd' | 'out' | 'ops'
 
 export interface FieldDefinition {
   readonly name: string
@@ -659,28 +659,28 @@ export const opDefinitions: Readonly<Record<Op['op'], OpDefinition>> = {
   close: { code: 42, fields: [{ name: 'fd', type: 'fd' }], man: 'close(2)' },
   closeRange: { code: 43, fields: [{ name: 'first', type: 'u32' }, { name: 'last', type: 'u32', fallback: 4294967295 }, { name: 'flags', type: 'u32', flags: 'CLOSE_RANGE', fallback: 0 }], man: 'close_range(2)' },
   sendFd: { code: 44, fields: [{ name: 'fd', type: 'fd' }, { name: 'name', type: 'str' }], man: 'unix(7)' },
-  open: { code: 45, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'str' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 0 }, { name: 'resolve', type: 'u64', flags: 'RESOLVE', fallback: 0 }, { name: 'out', type: 'out' }], man: 'openat2(2)' },
+  open: { code: 45, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'path' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 0 }, { name: 'resolve', type: 'u64', flags: 'RESOLVE', fallback: 0 }, { name: 'out', type: 'out' }], man: 'openat2(2)' },
   pidfdOpen: { code: 46, fields: [{ name: 'pid', type: 'u32' }, { name: 'out', type: 'out' }], man: 'pidfd_open(2)' },
   pidfdSendSignal: { code: 47, fields: [{ name: 'fd', type: 'fd' }, { name: 'signal', type: 'u32' }], man: 'pidfd_send_signal(2)' },
   waitId: { code: 48, fields: [{ name: 'fd', type: 'fd' }, { name: 'options', type: 'u32', flags: 'W' }], man: 'waitid(2)', result: 'u64' },
-  mkdir: { code: 49, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'str' }, { name: 'mode', type: 'u32' }], man: 'mkdirat(2)' },
-  mknod: { code: 50, fields: [{ name: 'path', type: 'str' }, { name: 'mode', type: 'u32', flags: 'S' }, { name: 'major', type: 'u32', fallback: 0 }, { name: 'minor', type: 'u32', fallback: 0 }], man: 'mknodat(2)' },
-  symlink: { code: 51, fields: [{ name: 'target', type: 'str' }, { name: 'path', type: 'str' }], man: 'symlinkat(2)' },
-  link: { code: 52, fields: [{ name: 'from', type: 'str' }, { name: 'path', type: 'str' }], man: 'linkat(2)' },
-  rename: { code: 53, fields: [{ name: 'from', type: 'str' }, { name: 'path', type: 'str' }, { name: 'flags', type: 'u32', flags: 'RENAME', fallback: 0 }], man: 'renameat2(2)' },
-  unlink: { code: 54, fields: [{ name: 'path', type: 'str' }, { name: 'flags', type: 'u32', flags: 'AT', fallback: 0 }], man: 'unlinkat(2)' },
-  removeTree: { code: 55, fields: [{ name: 'path', type: 'str' }], man: 'unlinkat(2)' },
-  write: { code: 56, fields: [{ name: 'path', type: 'str' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 420 }, { name: 'data', type: 'bytes' }], man: 'write(2)' },
+  mkdir: { code: 49, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'path' }, { name: 'mode', type: 'u32' }], man: 'mkdirat(2)' },
+  mknod: { code: 50, fields: [{ name: 'path', type: 'path' }, { name: 'mode', type: 'u32', flags: 'S' }, { name: 'major', type: 'u32', fallback: 0 }, { name: 'minor', type: 'u32', fallback: 0 }], man: 'mknodat(2)' },
+  symlink: { code: 51, fields: [{ name: 'target', type: 'path' }, { name: 'path', type: 'path' }], man: 'symlinkat(2)' },
+  link: { code: 52, fields: [{ name: 'from', type: 'path' }, { name: 'path', type: 'path' }], man: 'linkat(2)' },
+  rename: { code: 53, fields: [{ name: 'from', type: 'path' }, { name: 'path', type: 'path' }, { name: 'flags', type: 'u32', flags: 'RENAME', fallback: 0 }], man: 'renameat2(2)' },
+  unlink: { code: 54, fields: [{ name: 'path', type: 'path' }, { name: 'flags', type: 'u32', flags: 'AT', fallback: 0 }], man: 'unlinkat(2)' },
+  removeTree: { code: 55, fields: [{ name: 'path', type: 'path' }], man: 'unlinkat(2)' },
+  write: { code: 56, fields: [{ name: 'path', type: 'path' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 420 }, { name: 'data', type: 'bytes' }], man: 'write(2)' },
   writeFd: { code: 57, fields: [{ name: 'fd', type: 'fd' }, { name: 'data', type: 'bytes' }], man: 'write(2)' },
-  truncate: { code: 58, fields: [{ name: 'path', type: 'str' }, { name: 'size', type: 'u64' }], man: 'truncate(2)' },
-  chmod: { code: 59, fields: [{ name: 'path', type: 'str' }, { name: 'mode', type: 'u32' }], man: 'fchmodat(2)' },
-  chown: { code: 60, fields: [{ name: 'path', type: 'str' }, { name: 'uid', type: 'u32' }, { name: 'gid', type: 'u32' }], man: 'fchownat(2)' },
-  setTimes: { code: 61, fields: [{ name: 'path', type: 'str' }, { name: 'atimeSec', type: 'i64' }, { name: 'atimeNsec', type: 'u32' }, { name: 'mtimeSec', type: 'i64' }, { name: 'mtimeNsec', type: 'u32' }], man: 'utimensat(2)' },
-  setXattr: { code: 62, fields: [{ name: 'path', type: 'str' }, { name: 'name', type: 'str' }, { name: 'value', type: 'bytes' }], man: 'lsetxattr(2)' },
-  removeXattr: { code: 63, fields: [{ name: 'path', type: 'str' }, { name: 'name', type: 'str' }], man: 'lremovexattr(2)' },
-  syncFs: { code: 64, fields: [{ name: 'path', type: 'str' }], man: 'syncfs(2)' },
-  stat: { code: 65, fields: [{ name: 'path', type: 'str' }], man: 'statx(2)', result: 'bytes' },
-  readDir: { code: 66, fields: [{ name: 'path', type: 'str' }], man: 'getdents64(2)', result: 'bytes' },
+  truncate: { code: 58, fields: [{ name: 'path', type: 'path' }, { name: 'size', type: 'u64' }], man: 'truncate(2)' },
+  chmod: { code: 59, fields: [{ name: 'path', type: 'path' }, { name: 'mode', type: 'u32' }], man: 'fchmodat(2)' },
+  chown: { code: 60, fields: [{ name: 'path', type: 'path' }, { name: 'uid', type: 'u32' }, { name: 'gid', type: 'u32' }], man: 'fchownat(2)' },
+  setTimes: { code: 61, fields: [{ name: 'path', type: 'path' }, { name: 'atimeSec', type: 'i64' }, { name: 'atimeNsec', type: 'u32' }, { name: 'mtimeSec', type: 'i64' }, { name: 'mtimeNsec', type: 'u32' }], man: 'utimensat(2)' },
+  setXattr: { code: 62, fields: [{ name: 'path', type: 'path' }, { name: 'name', type: 'str' }, { name: 'value', type: 'bytes' }], man: 'lsetxattr(2)' },
+  removeXattr: { code: 63, fields: [{ name: 'path', type: 'path' }, { name: 'name', type: 'str' }], man: 'lremovexattr(2)' },
+  syncFs: { code: 64, fields: [{ name: 'path', type: 'path' }], man: 'syncfs(2)' },
+  stat: { code: 65, fields: [{ name: 'path', type: 'path' }], man: 'statx(2)', result: 'bytes' },
+  readDir: { code: 66, fields: [{ name: 'path', type: 'path' }], man: 'getdents64(2)', result: 'bytes' },
   getPid: { code: 67, fields: [], man: 'getpid(2)', result: 'u64' },
 }
 
