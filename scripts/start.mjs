@@ -1,0 +1,14 @@
+// `npm start`: on a terminal the REPL, elsewhere the quick start.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { root, script, setUp } from './setup.mjs'
+
+await script(async () => {
+  setUp()
+  const isTerminal = process.stdin.isTTY && process.stdout.isTTY
+  const program = join(root, 'dist', isTerminal || process.argv.length > 2 ? 'repl.js' : 'quickstart.js')
+  if (!existsSync(program)) throw new Error(`${program} is missing: remove dist and try again`)
+  await import(pathToFileURL(program).href)
+  return process.exitCode
+})
