@@ -2,7 +2,7 @@
 // What is already there and fits its sources (by content) costs a few milliseconds.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -16,7 +16,7 @@ function* filesUnder(path) {
   if (statSync(full).isFile()) return yield path
   for (const entry of readdirSync(full, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.isDirectory()) {
-      if (entry.name !== 'build') yield* filesUnder(join(path, entry.name))
+      yield* filesUnder(join(path, entry.name))
     } else yield join(path, entry.name)
   }
 }
@@ -58,7 +58,7 @@ const parts = [
     stamp: 'dist/.setup-stamp',
     sources: () => fingerprint(['lib', 'repl', 'native', 'tsup.config.ts'], (file) => file.endsWith('.ts')),
     missing: () => !existsSync(join(root, 'dist/index.js')),
-    make: () => run(process.execPath, ['node_modules/tsup/dist/cli-default.js', '--silent'], { STRAKE_BUNDLE: 'code' }),
+    make: makeBundle,
   },
 ]
 
@@ -68,11 +68,20 @@ function run(command, args, env = {}) {
   if (done.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${done.status ?? done.signal}`)
 }
 
+/** dist/ is made beside the old one, which a running program may still be loading from. */
+function makeBundle() {
+  const fresh = join(root, 'dist.new')
+  rmSync(fresh, { recursive: true, force: true })
+  run(process.execPath, ['node_modules/tsup/dist/cli-default.js', '--silent'], { STRAKE_BUNDLE: 'code', STRAKE_OUT: 'dist.new' })
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  renameSync(fresh, join(root, 'dist'))
+}
+
 /**
  * The directory whose include/node has Node's headers, or none for node-gyp to fetch them. The addon uses the stable Node-API
  * only, so one build serves every version of Node and headers of another version do.
  */
-function headersDirectory() {
+export function headersDirectory() {
   const candidates = [process.env.npm_config_nodedir, resolve(dirname(process.execPath), '..'), '/usr', '/usr/local']
   return candidates.find((path) => path && existsSync(join(path, 'include/node/node_api.h')))
 }
