@@ -1,0 +1,203 @@
+import type { ByteStream } from '../store/index.ts'
+import type { EntryType, Piece, Region, TarEntry } from './entry.ts'
+import { blockSize, isZero, parseHeader, type Header } from './header.ts'
+import { layerInvalid, limitExceeded, withDefaults, type LayerLimits } from './limits.ts'
+import { parsePax, paxNumber, paxTime, type PaxRecords } from './pax.ts'
+import { ByteSource } from './source.ts'
+import { readOldSparse, readPaxSparse, type SparseMap } from './sparse.ts'
+
+const entryTypes: Readonly<Record<string, EntryType>> = {
+  '0': 'file', '7': 'file', S: 'file', '1': 'link', '2': 'symlink', '3': 'character', '4': 'block', '5': 'directory', '6': 'fifo',
+}
+const xattrPrefix = 'SCHILY.xattr.'
+/** chown(2) takes this for "leave as it is". */
+const noId = 0xffffffff
+
+/** Headers that speak of the entry after them. */
+interface Pending {
+  local: PaxRecords
+  path?: Buffer
+  linkPath?: Buffer
+  bytes: number
+}
+
+/**
+ * Walks a tar, entry by entry, in flat memory: ustar, PAX, GNU long names, all four GNU sparse forms, base-256 numbers. Every oddity has an
+ * outcome: `layer_invalid` for what is not a well-formed archive, `limit_exceeded` for what asks for too much. The archive must end with
+ * two blocks of zeroes, and nothing but zeroes may follow.
+ */
+export async function* walkTar(stream: ByteStream, limits: Partial<LayerLimits> = {}): AsyncGenerator<TarEntry, void, void> {
+  const walker = new Walker(new ByteSource(stream), withDefaults(limits))
+  try {
+    for (let entry = await walker.next(); entry !== undefined; entry = await walker.next()) yield entry
+  } finally {
+    await walker.close()
+  }
+}
+
+class Walker {
+  readonly #source: ByteSource
+  readonly #limits: LayerLimits
+  readonly #global = new Map<string, Buffer>()
+  /** Bytes of the current entry's body and its padding that nobody has read yet. */
+  #left = 0
+  #padding = 0
+  #entries = 0
+
+  constructor(source: ByteSource, limits: LayerLimits) {
+    this.#source = source
+    this.#limits = limits
+  }
+
+  async close(): Promise<void> {
+    await this.#source.close()
+  }
+
+  async next(): Promise<TarEntry | undefined> {
+    const pending: Pending = { local: [], bytes: 0 }
+    for (;;) {
+      await this.#source.skip(this.#left + this.#padding, 'the content of an entry')
+      this.#left = this.#padding = 0
+      if (this.#source.position > this.#limits.layerBytes) throw limitExceeded('layerBytes', this.#limits.layerBytes, 'bytes of the layer')
+      const block = await this.#source.exactly(blockSize, 'a header')
+      if (block === undefined) throw layerInvalid('the archive ends without its end mark: it was cut short')
+      if (isZero(block)) {
+        if (pending.bytes > 0) throw layerInvalid('the archive ends after an extended header')
+        return await this.#finish()
+      }
+      const header = parseHeader(block)
+      if (header.size < 0) throw layerInvalid('an entry has a negative size')
+      if (!(await this.#readExtension(header, pending))) return await this.#entry(header, pending)
+    }
+  }
+
+  /** The end mark is two blocks of zeroes; writers pad to their record size with more of them. */
+  async #finish(): Promise<undefined> {
+    const second = await this.#source.exactly(blockSize, 'the end mark')
+    if (second === undefined || !isZero(second)) throw layerInvalid('the archive ends with a single block of zeroes: it is damaged or was cut short')
+    for (let rest = await this.#source.some(1 << 20); rest !== undefined; rest = await this.#source.some(1 << 20)) {
+      if (!isZero(rest)) throw layerInvalid('the archive has data after its end mark')
+      if (this.#source.position > this.#limits.layerBytes) throw limitExceeded('layerBytes', this.#limits.layerBytes, 'bytes of the layer')
+    }
+    return undefined
+  }
+
+  /** Reads a header that belongs to a later entry; false when this one is an entry itself. */
+  async #readExtension(header: Header, pending: Pending): Promise<boolean> {
+    if (!['x', 'g', 'L', 'K'].includes(header.type)) return false
+    pending.bytes += blockSize + header.size
+    if (pending.bytes > this.#limits.headerBytes) throw limitExceeded('headerBytes', this.#limits.headerBytes, 'extended headers of an entry')
+    const data = header.size === 0 ? Buffer.alloc(0) : await this.#source.exactly(header.size, 'an extended header')
+    if (data === undefined) throw layerInvalid('the archive ends within an extended header')
+    await this.#source.skip(paddingOf(header.size), 'an extended header')
+    if (header.type === 'x') pending.local = parsePax(data)
+    else if (header.type === 'g') this.#setGlobal(parsePax(data))
+    else if (header.type === 'L') pending.path = untilNul(data)
+    else pending.linkPath = untilNul(data)
+    return true
+  }
+
+  #setGlobal(records: PaxRecords): void {
+    for (const [keyword, value] of records) {
+      if (['path', 'linkpath', 'size'].includes(keyword) || keyword.startsWith('GNU.sparse.')) throw layerInvalid(`a global PAX header sets ${keyword} for every entry`)
+      if (['uid', 'gid', 'mtime'].includes(keyword) || keyword.startsWith(xattrPrefix)) this.#global.set(keyword, value)
+    }
+    if (this.#global.size > 1000) throw limitExceeded('headerBytes', this.#limits.headerBytes, 'records of global PAX headers')
+  }
+
+  async #entry(header: Header, pending: Pending): Promise<TarEntry> {
+    this.#entries += 1
+    if (this.#entries > this.#limits.entries) throw limitExceeded('entries', this.#limits.entries, 'entries of the layer')
+    // An empty value takes a record back, so that the global one or the header's own field holds.
+    const records = new Map([...this.#global, ...pending.local].filter(([, value]) => value.length > 0))
+    const stored = numberOf(records, 'size') ?? header.size
+    const path = records.get('GNU.sparse.name') ?? records.get('path') ?? pending.path ?? header.path
+    let type = entryTypes[header.type]
+    if (type === undefined) throw layerInvalid(`an entry of unknown type ${JSON.stringify(header.type)}: ${printable(path)}`)
+    // Before ustar a directory was a file whose name ends with a slash.
+    if (type === 'file' && path[path.length - 1] === 0x2f) type = 'directory'
+    this.#padding = type === 'file' ? paddingOf(stored) : 0
+    this.#left = type === 'file' ? stored : 0
+    if (stored > this.#limits.fileBytes) throw limitExceeded('fileBytes', this.#limits.fileBytes, `size of ${printable(path)}`)
+    const sparse = type === 'file' ? await this.#sparse(header, pending.local, stored) : undefined
+    const linkPath = type === 'link' || type === 'symlink' ? (records.get('linkpath') ?? pending.linkPath ?? header.linkPath) : Buffer.alloc(0)
+    const mtime = records.get('mtime')
+    const entry = {
+      path: this.#checkPath(path, 'a name'),
+      type,
+      mode: header.mode,
+      uid: checkId(numberOf(records, 'uid') ?? header.uid, 'uid', path),
+      gid: checkId(numberOf(records, 'gid') ?? header.gid, 'gid', path),
+      size: type === 'file' ? (sparse?.size ?? stored) : 0,
+      mtime: mtime === undefined ? { sec: header.mtime, nsec: 0 } : paxTime(mtime, 'mtime'),
+      linkPath: this.#checkPath(linkPath, 'a link target', type !== 'link' && type !== 'symlink'),
+      major: header.major,
+      minor: header.minor,
+      xattrs: xattrsOf([...this.#global, ...pending.local]),
+      pieces: (): AsyncGenerator<Piece, void, void> => this.#pieces(sparse?.regions ?? [{ offset: 0, length: stored }]),
+    }
+    return sparse ? { ...entry, regions: sparse.regions } : entry
+  }
+
+  async #sparse(header: Header, local: PaxRecords, stored: number): Promise<SparseMap | undefined> {
+    const sparse = header.type === 'S'
+      ? await readOldSparse({ ...header, size: stored }, this.#source, this.#limits)
+      : await readPaxSparse(local, stored, this.#source, this.#limits)
+    if (sparse) this.#left -= sparse.mapBytes
+    return sparse
+  }
+
+  #checkPath(path: Buffer, what: string, mayBeEmpty = false): Buffer {
+    if (path.length === 0 && !mayBeEmpty) throw layerInvalid(`an entry has ${what} that is empty`)
+    if (path.includes(0)) throw layerInvalid(`an entry has ${what} with a NUL in it`)
+    if (path.length > this.#limits.pathBytes) throw limitExceeded('pathBytes', this.#limits.pathBytes, `length of ${what}`)
+    return path
+  }
+
+  async *#pieces(regions: readonly Region[]): AsyncGenerator<Piece, void, void> {
+    const number = this.#entries
+    for (const region of regions) {
+      for (let at = 0; at < region.length; ) {
+        if (number !== this.#entries) throw new Error('the content of an entry was read after the next entry')
+        const bytes = await this.#source.some(region.length - at)
+        if (bytes === undefined) throw layerInvalid('the archive ends within the content of an entry')
+        this.#left -= bytes.length
+        yield { offset: region.offset + at, bytes }
+        at += bytes.length
+      }
+    }
+  }
+}
+
+function paddingOf(size: number): number {
+  return (blockSize - (size % blockSize)) % blockSize
+}
+
+function untilNul(data: Buffer): Buffer {
+  const end = data.indexOf(0)
+  return end < 0 ? data : data.subarray(0, end)
+}
+
+function numberOf(records: ReadonlyMap<string, Buffer>, keyword: string): number | undefined {
+  const value = records.get(keyword)
+  return value === undefined ? undefined : paxNumber(value, keyword)
+}
+
+function checkId(id: number, which: string, path: Buffer): number {
+  if (id < 0 || id >= noId) throw layerInvalid(`${which} ${id} of ${printable(path)} is not an id of Linux`)
+  return id
+}
+
+function xattrsOf(records: PaxRecords): ReadonlyMap<string, Buffer> {
+  const xattrs = new Map<string, Buffer>()
+  for (const [keyword, value] of records) {
+    if (keyword.startsWith(xattrPrefix)) xattrs.set(keyword.slice(xattrPrefix.length), value)
+  }
+  return xattrs
+}
+
+/** A name for a message: control characters and long names cannot spoil a terminal. */
+export function printable(path: Buffer | string): string {
+  const text = typeof path === 'string' ? path : path.toString()
+  return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text)
+}

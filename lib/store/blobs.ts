@@ -1,0 +1,175 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { StrakeError } from '../errors/error.ts'
+import { algorithmOf, digestOf, hexOf, toDigest, type Digest, type DigestAlgorithm } from './digest.ts'
+import { failedWith, syncDirectory } from './files.ts'
+import { ownedName } from './owner.ts'
+
+/** What a blob must turn out to be. What is left out is not checked. */
+export interface Expected {
+  readonly digest?: Digest | undefined
+  /** Bytes, exactly. */
+  readonly size?: number | undefined
+  /** Bytes, at most: `limit_exceeded` beyond. */
+  readonly maxSize?: number | undefined
+}
+
+export interface BlobInfo {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+}
+
+export type ByteStream = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+
+/** Read in pieces of this many bytes: larger pieces gain nothing, smaller ones cost (each is a trip through libuv's pool). */
+const pieceSize = 512 * 1024
+/** What `read` takes into memory unless told: a manifest or config, not a layer. */
+const readLimit = 8 * 1024 * 1024
+
+/**
+ * The blobs of an OCI image layout (image-spec, image-layout.md): immutable files named by the digest of their content.
+ * A blob is checked while it streams into `tmp/`, synced, and only then renamed to its name, so whoever sees it sees all of it.
+ */
+export class Blobs {
+  readonly #directory: string
+  readonly #temporary: string
+
+  constructor(directory: string, temporary: string) {
+    this.#directory = directory
+    this.#temporary = temporary
+  }
+
+  /** The file of a blob, whether it exists or not. */
+  path(digest: Digest): string {
+    return join(this.#directory, algorithmOf(digest), hexOf(digest))
+  }
+
+  async has(digest: Digest): Promise<boolean> {
+    return (await this.size(digest)) !== undefined
+  }
+
+  /** Bytes, or undefined when there is no such blob. */
+  async size(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await stat(this.path(digest))).size
+    } catch (error) {
+      if (failedWith(error, 'ENOENT')) return undefined
+      throw error
+    }
+  }
+
+  /**
+   * Stores bytes and returns their digest. A source that turns out longer, shorter or other than `expected` rejects with
+   * `size_mismatch` or `digest_mismatch`, at the first byte too many, and leaves nothing. A blob that is there already is
+   * not written again, and with `expected.digest` its source is not read either.
+   */
+  async put(source: Uint8Array | ByteStream, expected: Expected = {}): Promise<BlobInfo> {
+    if (expected.digest !== undefined) {
+      const size = await this.size(expected.digest)
+      if (size !== undefined) return { digest: expected.digest, size: checkSize(size, expected) }
+    }
+    const algorithm = expected.digest === undefined ? 'sha256' : algorithmOf(expected.digest)
+    const file = join(this.#temporary, `${ownedName()}.blob`)
+    try {
+      const found = await this.#writeTemporary(file, source instanceof Uint8Array ? [source] : source, algorithm, expected)
+      if (expected.digest !== undefined && found.digest !== expected.digest) {
+        throw new StrakeError('digest_mismatch', `content has digest ${found.digest}, not ${expected.digest}`, { details: { expected: expected.digest, actual: found.digest } })
+      }
+      await this.#publish(file, found.digest)
+      return found
+    } finally {
+      await rm(file, { force: true })
+    }
+  }
+
+  async #writeTemporary(file: string, source: ByteStream, algorithm: DigestAlgorithm, expected: Expected): Promise<BlobInfo> {
+    const hash = createHash(algorithm)
+    const handle = await open(file, 'wx', 0o600)
+    let size = 0
+    try {
+      for await (const piece of source) {
+        size += piece.length
+        refuseTooLong(size, expected)
+        hash.update(piece)
+        await writeAll(handle, piece)
+      }
+      checkSize(size, expected)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    return { digest: toDigest(algorithm, hash.digest('hex')), size }
+  }
+
+  async #publish(file: string, digest: Digest): Promise<void> {
+    const directory = join(this.#directory, algorithmOf(digest))
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await rename(file, this.path(digest))
+    await syncDirectory(directory)
+  }
+
+  /** A whole blob in memory, checked against its digest. Rejects with `store_invalid` when there is none or it has rotted. */
+  async read(digest: Digest, maxSize = readLimit): Promise<Buffer> {
+    const size = await this.size(digest)
+    if (size === undefined) throw missing(digest)
+    if (size > maxSize) throw new StrakeError('limit_exceeded', `blob ${digest} has ${size} bytes; at most ${maxSize} are read into memory`, { details: { limit: 'blobBytes', maximum: maxSize, size } })
+    const bytes = await readFile(this.path(digest))
+    if (digestOf(bytes, algorithmOf(digest)) !== digest) {
+      throw new StrakeError('store_invalid', `the content of blob ${digest} has changed on disk`, { hint: `delete ${this.path(digest)} and fetch or build it again`, details: { digest } })
+    }
+    return bytes
+  }
+
+  /** The bytes of a blob, not checked again. */
+  async stream(digest: Digest): Promise<Readable> {
+    if (!(await this.has(digest))) throw missing(digest)
+    return createReadStream(this.path(digest), { highWaterMark: pieceSize })
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await rm(this.path(digest), { force: true })
+  }
+
+  /** Every blob of the store. */
+  async *list(): AsyncGenerator<BlobInfo> {
+    for (const algorithm of ['sha256', 'sha512'] as const) {
+      const names = await readdir(join(this.#directory, algorithm)).catch((error: unknown) => {
+        if (failedWith(error, 'ENOENT')) return []
+        throw error
+      })
+      for (const name of names) {
+        const digest = toDigest(algorithm, name)
+        const size = await this.size(digest)
+        if (size !== undefined) yield { digest, size }
+      }
+    }
+  }
+}
+
+async function writeAll(handle: FileHandle, piece: Uint8Array): Promise<void> {
+  for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
+}
+
+function refuseTooLong(size: number, expected: Expected): void {
+  if (expected.size !== undefined && size > expected.size) throw sizeMismatch(`more than the ${expected.size} bytes announced`, size, expected.size)
+  if (expected.maxSize !== undefined && size > expected.maxSize) {
+    throw new StrakeError('limit_exceeded', `content has more than ${expected.maxSize} bytes`, { details: { limit: 'blobBytes', maximum: expected.maxSize } })
+  }
+}
+
+function checkSize(size: number, expected: Expected): number {
+  if (expected.size !== undefined && size !== expected.size) throw sizeMismatch(`${size} bytes instead of ${expected.size}`, size, expected.size)
+  return size
+}
+
+function sizeMismatch(what: string, actual: number, expected: number): StrakeError {
+  return new StrakeError('size_mismatch', `content has ${what}`, { details: { expected, actual } })
+}
+
+function missing(digest: Digest): StrakeError {
+  return new StrakeError('store_invalid', `blob ${digest} is not in the store`, { details: { digest } })
+}

@@ -1,0 +1,7 @@
+export * from './digest.ts'
+export * from './lock.ts'
+export * from './blobs.ts'
+export * from './refs.ts'
+export * from './store.ts'
+export { currentOwner, isAlive, ownedName, ownerIn, type Owner } from './owner.ts'
+export { failedWith } from './files.ts'

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+
+/**
+ * Names of files that belong to a process: `<pid>-<start time>-<boot>`. The start time (proc_pid_stat(5), field 22) tells
+ * a process from a later one with the same pid, the boot id from one before a reboot.
+ */
+export type Owner = string
+
+let self: { readonly pid: number; readonly owner: Owner } | undefined
+let count = 0
+
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').slice(0, 8)
+  } catch {
+    return 'none'
+  }
+}
+
+function startTime(pid: number | 'self'): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}
+
+/** The owner that this process is. */
+export function currentOwner(): Owner {
+  if (self?.pid !== process.pid) self = { pid: process.pid, owner: `${process.pid}-${startTime('self') ?? '0'}-${bootId()}` }
+  return self.owner
+}
+
+/** A file name that no other process, thread or call makes: the owner, then a counter and random digits. */
+export function ownedName(): string {
+  count += 1
+  return `${currentOwner()}-${count}-${Math.random().toString(36).slice(2, 10)}`
+}
+
+/** The owner in a name that `ownedName` made (a suffix or prefix may have been added with a dot). */
+export function ownerIn(name: string): Owner | undefined {
+  return /(?:^|\.)([0-9]+-[0-9]+-[0-9a-z]+)-[0-9]+-[0-9a-z]*(?:\.|$)/.exec(name)?.[1]
+}
+
+/** Whether the process is still there. */
+export function isAlive(owner: Owner): boolean {
+  const [pid, start, boot] = owner.split('-')
+  if (boot !== bootId()) return false
+  if (boot === 'none') return signalReaches(Number(pid))
+  return startTime(Number(pid)) === start
+}
+
+function signalReaches(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}

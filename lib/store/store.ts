@@ -1,0 +1,132 @@
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { StrakeError } from '../errors/error.ts'
+import { Blobs } from './blobs.ts'
+import { failedWith, replaceFile } from './files.ts'
+import { bakeryLock, type FileLock, type LockOptions, type Release } from './lock.ts'
+import { isAlive, ownedName, ownerIn } from './owner.ts'
+import { formatIndex, Refs } from './refs.ts'
+
+/** What stands beside `content/` in a store; every one is on the same file system, so that `rename` works between them. */
+export type StoreDirectory = 'content' | 'snapshots' | 'containers' | 'cache' | 'volumes' | 'tmp' | 'locks'
+
+const directories: readonly StoreDirectory[] = ['content', 'snapshots', 'containers', 'cache', 'volumes', 'tmp', 'locks']
+
+/** `$STRAKE_ROOT`, else /var/lib/strake for root, else `$XDG_DATA_HOME/strake`, else ~/.local/share/strake. */
+export function defaultRoot(env: NodeJS.ProcessEnv = process.env): string {
+  if (env['STRAKE_ROOT']) return resolve(env['STRAKE_ROOT'])
+  if (process.getuid?.() === 0) return '/var/lib/strake'
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'strake')
+}
+
+export interface StoreOptions {
+  /** Default `bakeryLock`. */
+  readonly lock?: FileLock
+}
+
+/**
+ * Where everything is that outlives a process: images in `content/` (an OCI image layout), unpacked layers in
+ * `snapshots/`, containers, build cache, volumes. Any number of processes may have one store open.
+ */
+export class Store {
+  /** Absolute. */
+  readonly root: string
+  readonly blobs: Blobs
+  readonly refs: Refs
+  readonly #lock: FileLock
+
+  private constructor(root: string, lock: FileLock) {
+    this.root = root
+    this.#lock = lock
+    this.blobs = new Blobs(join(root, 'content', 'blobs'), join(root, 'tmp'))
+    this.refs = new Refs(join(root, 'content'), join(root, 'locks', 'index'), join(root, 'tmp'), lock)
+  }
+
+  /**
+   * Opens a store, made if it is not there, and removes what processes that are gone had left half done. Rejects with
+   * `store_invalid` when the place cannot be used.
+   */
+  static async open(root: string = defaultRoot(), options: StoreOptions = {}): Promise<Store> {
+    const store = new Store(resolve(root), options.lock ?? bakeryLock)
+    try {
+      for (const each of directories) await mkdir(store.path(each), { recursive: true, mode: 0o700 })
+      await store.#makeLayout()
+    } catch (cause) {
+      throw new StrakeError('store_invalid', `the store ${store.root} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { hint: 'set STRAKE_ROOT to a directory that you may write to', cause })
+    }
+    await store.sweep()
+    return store
+  }
+
+  /** A path in the store. */
+  path(directory: StoreDirectory, ...names: readonly string[]): string {
+    return join(this.root, directory, ...names)
+  }
+
+  /**
+   * A path in `directory` that nobody else uses, known as this process's: once the process is gone, `sweep` removes what is
+   * there. Nothing is made.
+   */
+  temporary(directory: StoreDirectory = 'tmp', suffix = ''): string {
+    return this.path(directory, `.tmp.${ownedName()}${suffix && `.${suffix}`}`)
+  }
+
+  /** Takes the lock of this name, which all processes of the store share; it is free again when its holder ends. */
+  async lock(name: string, options?: LockOptions): Promise<Release> {
+    return await this.#lock(this.path('locks', name), options)
+  }
+
+  /** Runs `work` while holding a lock. */
+  async withLock<T>(name: string, work: () => Promise<T>, options?: LockOptions): Promise<T> {
+    const release = await this.lock(name, options)
+    try {
+      return await work()
+    } finally {
+      await release()
+    }
+  }
+
+  /**
+   * Removes what processes that are gone left in `tmp/` and, unfinished, in `snapshots/` and `cache/`. Resolves to the paths that could not be
+   * removed: trees with files of an ordinary user's sub-ids, which only an agent in that user namespace may delete.
+   */
+  async sweep(): Promise<string[]> {
+    const stubborn: string[] = []
+    for (const directory of ['tmp', 'snapshots', 'cache'] as const) {
+      for (const name of await readdir(this.path(directory))) {
+        const owner = ownerIn(name)
+        if (owner === undefined || isAlive(owner)) continue
+        const path = this.path(directory, name)
+        await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+          if (!failedWith(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error
+          stubborn.push(path)
+        })
+      }
+    }
+    return stubborn
+  }
+
+  async #makeLayout(): Promise<void> {
+    await mkdir(this.path('content', 'blobs', 'sha256'), { recursive: true, mode: 0o700 })
+    await makeOnce(this.path('content', 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}', this.temporary())
+    if (await exists(this.path('content', 'index.json'))) return
+    await this.withLock('index', () => makeOnce(this.path('content', 'index.json'), formatIndex({ manifests: [] }), this.temporary()))
+  }
+}
+
+async function makeOnce(path: string, content: string, temporary: string): Promise<void> {
+  if (await exists(path)) return
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await replaceFile(path, content, temporary)
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await (await open(path, 'r')).close()
+    return true
+  } catch (error) {
+    if (failedWith(error, 'ENOENT')) return false
+    throw error
+  }
+}
