@@ -17,7 +17,9 @@ function* filesUnder(path) {
   for (const entry of readdirSync(full, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.isDirectory()) {
       yield* filesUnder(join(path, entry.name))
-    } else yield join(path, entry.name)
+    } else {
+      yield join(path, entry.name)
+    }
   }
 }
 

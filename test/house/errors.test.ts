@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { errorCodes, StrakeError } from '../../lib/errors/error.ts'
+
+const rows = [...readFileSync('docs/errors.md', 'utf8').matchAll(/^\| `(\w+)` \| (.*) \| (.*) \|$/gm)]
+
+test('docs/errors.md has a row for every code, in their order, and for nothing else', () => {
+  assert.equal(
+    rows.map((row) => row[1]),
+    [...errorCodes],
+  )
+})
+
+test('every row says what it means and what to do', () => {
+  for (const [row, , meaning = '', remedy = ''] of rows) assert.ok(meaning.trim().length > 20 && remedy.trim().length > 3, row)
+})
+
+test('an error shows its hint, and carries code, cause and details', () => {
+  const cause = new Error('below')
+  const error = new StrakeError('store_busy', 'the store is locked', { hint: 'wait', cause, details: { pid: 1 } })
+  assert.is(error.name, 'StrakeError')
+  assert.is(error.code, 'store_busy')
+  assert.match(error.message, /^the store is locked\n {2}hint: wait$/)
+  assert.is(error.cause, cause)
+  assert.equal(error.details, { pid: 1 })
+})
+
+test('what an error was not given it does not have', () => {
+  const error = new StrakeError('aborted', 'stopped')
+  assert.is(error.message, 'stopped')
+  assert.equal([error.hint, error.cause, error.details], [undefined, undefined, undefined])
+})
+
+test.run()
