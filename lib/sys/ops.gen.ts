@@ -34,7 +34,20 @@ export interface ForkOp extends Tolerant {
   readonly ops: readonly Op[]
 }
 
-/** Reports the start, then reaps children and forwards signals until the main child has ended, and exits as it did. See pid_namespaces(7). */
+/** Tells the owner that the command runs, and its pid: that of the main child, else this process's own. See unix(7). */
+export interface StartedOp extends Tolerant {
+  readonly op: 'started'
+}
+
+/** Enters namespaces of the child that was started as `child`. See setns(2). */
+export interface JoinOp extends Tolerant {
+  readonly op: 'join'
+  readonly child: number
+  /** Any of CLONE. */
+  readonly flags: number
+}
+
+/** Reaps children and forwards signals until the main child has ended, and exits as it did. See pid_namespaces(7). */
 export interface InitOp extends Tolerant {
   readonly op: 'init'
 }
@@ -532,6 +545,8 @@ export type Op =
   | UnshareOp
   | SetnsOp
   | ForkOp
+  | StartedOp
+  | JoinOp
   | InitOp
   | ServeOp
   | ExecOp
@@ -618,70 +633,72 @@ export const opDefinitions: Readonly<Record<Op['op'], OpDefinition>> = {
   unshare: { code: 1, fields: [{ name: 'flags', type: 'u64', flags: 'CLONE' }], man: 'unshare(2)' },
   setns: { code: 2, fields: [{ name: 'fd', type: 'fd' }, { name: 'flags', type: 'u64', flags: 'CLONE' }], man: 'setns(2)' },
   fork: { code: 3, fields: [{ name: 'flags', type: 'u64', flags: 'CLONE', fallback: 0 }, { name: 'main', type: 'u32', fallback: 0 }, { name: 'ops', type: 'ops' }], man: 'clone3(2)' },
-  init: { code: 4, fields: [], man: 'pid_namespaces(7)' },
-  serve: { code: 5, fields: [{ name: 'fd', type: 'fd' }] },
-  exec: { code: 6, fields: [{ name: 'paths', type: 'strs' }, { name: 'argv', type: 'strs' }, { name: 'env', type: 'strs' }], man: 'execve(2)' },
-  execFd: { code: 7, fields: [{ name: 'fd', type: 'fd' }, { name: 'argv', type: 'strs' }, { name: 'env', type: 'strs' }], man: 'execveat(2)' },
-  mount: { code: 8, fields: [{ name: 'source', type: 'str', fallback: '' }, { name: 'target', type: 'str' }, { name: 'type', type: 'str', fallback: '' }, { name: 'flags', type: 'u64', flags: 'MS', fallback: 0 }, { name: 'data', type: 'str', fallback: '' }], man: 'mount(2)' },
-  umount: { code: 9, fields: [{ name: 'target', type: 'str' }, { name: 'flags', type: 'u32', flags: 'MNT', fallback: 0 }], man: 'umount2(2)' },
-  pivotRoot: { code: 10, fields: [{ name: 'newRoot', type: 'str' }, { name: 'putOld', type: 'str' }], man: 'pivot_root(2)' },
-  chroot: { code: 11, fields: [{ name: 'path', type: 'str' }], man: 'chroot(2)' },
-  chdir: { code: 12, fields: [{ name: 'path', type: 'str' }], man: 'chdir(2)' },
-  fchdir: { code: 13, fields: [{ name: 'fd', type: 'fd' }], man: 'fchdir(2)' },
-  fsopen: { code: 14, fields: [{ name: 'type', type: 'str' }, { name: 'flags', type: 'u32', flags: 'FSOPEN', fallback: 1 }, { name: 'out', type: 'out' }], man: 'fsopen(2)' },
-  fsconfig: { code: 15, fields: [{ name: 'fd', type: 'fd' }, { name: 'command', type: 'u32', flags: 'FSCONFIG' }, { name: 'key', type: 'str', fallback: '' }, { name: 'value', type: 'str', fallback: '' }], man: 'fsconfig(2)' },
-  fsmount: { code: 16, fields: [{ name: 'fd', type: 'fd' }, { name: 'flags', type: 'u32', flags: 'FSMOUNT', fallback: 1 }, { name: 'attributes', type: 'u32', flags: 'MOUNT_ATTR', fallback: 0 }, { name: 'out', type: 'out' }], man: 'fsmount(2)' },
-  openTree: { code: 17, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'str', fallback: '' }, { name: 'flags', type: 'u32', flags: 'OPEN_TREE' }, { name: 'out', type: 'out' }], man: 'open_tree(2)' },
-  moveMount: { code: 18, fields: [{ name: 'from', type: 'fd', fallback: 'cwd' }, { name: 'fromPath', type: 'str', fallback: '' }, { name: 'to', type: 'fd', fallback: 'cwd' }, { name: 'toPath', type: 'str', fallback: '' }, { name: 'flags', type: 'u32', flags: 'MOVE_MOUNT', fallback: 0 }], man: 'move_mount(2)' },
-  mountSetattr: { code: 19, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'str', fallback: '' }, { name: 'flags', type: 'u32', flags: 'AT', fallback: 0 }, { name: 'set', type: 'u64', flags: 'MOUNT_ATTR', fallback: 0 }, { name: 'clear', type: 'u64', flags: 'MOUNT_ATTR', fallback: 0 }, { name: 'propagation', type: 'u64', flags: 'MS', fallback: 0 }, { name: 'userns', type: 'fd', fallback: 'cwd' }], man: 'mount_setattr(2)' },
-  attach: { code: 20, fields: [{ name: 'from', type: 'fd', fallback: 'cwd' }, { name: 'fromPath', type: 'str', fallback: '' }, { name: 'root', type: 'fd' }, { name: 'path', type: 'str' }, { name: 'resolve', type: 'u64', flags: 'RESOLVE' }], man: 'openat2(2), move_mount(2)' },
-  setHostname: { code: 21, fields: [{ name: 'name', type: 'str' }], man: 'sethostname(2)' },
-  setDomainname: { code: 22, fields: [{ name: 'name', type: 'str' }], man: 'setdomainname(2)' },
-  linkUp: { code: 23, fields: [{ name: 'name', type: 'str' }], man: 'netdevice(7)' },
-  setResUid: { code: 24, fields: [{ name: 'real', type: 'u32' }, { name: 'effective', type: 'u32' }, { name: 'saved', type: 'u32' }], man: 'setresuid(2)' },
-  setResGid: { code: 25, fields: [{ name: 'real', type: 'u32' }, { name: 'effective', type: 'u32' }, { name: 'saved', type: 'u32' }], man: 'setresgid(2)' },
-  setGroups: { code: 26, fields: [{ name: 'gids', type: 'u32s' }], man: 'setgroups(2)' },
-  capSet: { code: 27, fields: [{ name: 'effective', type: 'u64', flags: 'CAP' }, { name: 'permitted', type: 'u64', flags: 'CAP' }, { name: 'inheritable', type: 'u64', flags: 'CAP' }], man: 'capset(2)' },
-  capAmbient: { code: 28, fields: [{ name: 'set', type: 'u64', flags: 'CAP' }], man: 'capabilities(7)' },
-  capBounding: { code: 29, fields: [{ name: 'keep', type: 'u64', flags: 'CAP' }], man: 'capabilities(7)' },
-  setSecurebits: { code: 30, fields: [{ name: 'bits', type: 'u32', flags: 'SECBIT' }], man: 'capabilities(7)' },
-  noNewPrivs: { code: 31, fields: [], man: 'prctl(2)' },
-  setDumpable: { code: 32, fields: [{ name: 'value', type: 'u32' }], man: 'prctl(2)' },
-  setDeathSignal: { code: 33, fields: [{ name: 'signal', type: 'u32' }], man: 'prctl(2)' },
-  prlimit: { code: 34, fields: [{ name: 'resource', type: 'u32', flags: 'RLIMIT' }, { name: 'soft', type: 'u64' }, { name: 'hard', type: 'u64' }], man: 'prlimit(2)' },
-  seccomp: { code: 35, fields: [{ name: 'filter', type: 'bytes' }, { name: 'flags', type: 'u32', flags: 'SECCOMP', fallback: 0 }], man: 'seccomp(2)' },
-  umask: { code: 36, fields: [{ name: 'mask', type: 'u32' }], man: 'umask(2)' },
-  setSid: { code: 37, fields: [], man: 'setsid(2)' },
-  controlTerminal: { code: 38, fields: [{ name: 'fd', type: 'fd' }], man: 'ioctl_tty(2)' },
-  openPty: { code: 39, fields: [{ name: 'path', type: 'str' }, { name: 'master', type: 'out' }, { name: 'slave', type: 'out' }], man: 'pty(7)' },
-  windowSize: { code: 40, fields: [{ name: 'fd', type: 'fd' }, { name: 'rows', type: 'u32' }, { name: 'columns', type: 'u32' }], man: 'ioctl_tty(2)' },
-  dup2: { code: 41, fields: [{ name: 'fd', type: 'fd' }, { name: 'to', type: 'i32' }], man: 'dup2(2)' },
-  close: { code: 42, fields: [{ name: 'fd', type: 'fd' }], man: 'close(2)' },
-  closeRange: { code: 43, fields: [{ name: 'first', type: 'u32' }, { name: 'last', type: 'u32', fallback: 4294967295 }, { name: 'flags', type: 'u32', flags: 'CLOSE_RANGE', fallback: 0 }], man: 'close_range(2)' },
-  sendFd: { code: 44, fields: [{ name: 'fd', type: 'fd' }, { name: 'name', type: 'str' }], man: 'unix(7)' },
-  open: { code: 45, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'path' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 0 }, { name: 'resolve', type: 'u64', flags: 'RESOLVE', fallback: 0 }, { name: 'out', type: 'out' }], man: 'openat2(2)' },
-  pidfdOpen: { code: 46, fields: [{ name: 'pid', type: 'u32' }, { name: 'out', type: 'out' }], man: 'pidfd_open(2)' },
-  pidfdSendSignal: { code: 47, fields: [{ name: 'fd', type: 'fd' }, { name: 'signal', type: 'u32' }], man: 'pidfd_send_signal(2)' },
-  waitId: { code: 48, fields: [{ name: 'fd', type: 'fd' }, { name: 'options', type: 'u32', flags: 'W' }], man: 'waitid(2)', result: 'u64' },
-  mkdir: { code: 49, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'path' }, { name: 'mode', type: 'u32' }], man: 'mkdirat(2)' },
-  mknod: { code: 50, fields: [{ name: 'path', type: 'path' }, { name: 'mode', type: 'u32', flags: 'S' }, { name: 'major', type: 'u32', fallback: 0 }, { name: 'minor', type: 'u32', fallback: 0 }], man: 'mknodat(2)' },
-  symlink: { code: 51, fields: [{ name: 'target', type: 'path' }, { name: 'path', type: 'path' }], man: 'symlinkat(2)' },
-  link: { code: 52, fields: [{ name: 'from', type: 'path' }, { name: 'path', type: 'path' }], man: 'linkat(2)' },
-  rename: { code: 53, fields: [{ name: 'from', type: 'path' }, { name: 'path', type: 'path' }, { name: 'flags', type: 'u32', flags: 'RENAME', fallback: 0 }], man: 'renameat2(2)' },
-  unlink: { code: 54, fields: [{ name: 'path', type: 'path' }, { name: 'flags', type: 'u32', flags: 'AT', fallback: 0 }], man: 'unlinkat(2)' },
-  removeTree: { code: 55, fields: [{ name: 'path', type: 'path' }], man: 'unlinkat(2)' },
-  write: { code: 56, fields: [{ name: 'path', type: 'path' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 420 }, { name: 'data', type: 'bytes' }], man: 'write(2)' },
-  writeFd: { code: 57, fields: [{ name: 'fd', type: 'fd' }, { name: 'data', type: 'bytes' }], man: 'write(2)' },
-  truncate: { code: 58, fields: [{ name: 'path', type: 'path' }, { name: 'size', type: 'u64' }], man: 'truncate(2)' },
-  chmod: { code: 59, fields: [{ name: 'path', type: 'path' }, { name: 'mode', type: 'u32' }], man: 'fchmodat(2)' },
-  chown: { code: 60, fields: [{ name: 'path', type: 'path' }, { name: 'uid', type: 'u32' }, { name: 'gid', type: 'u32' }], man: 'fchownat(2)' },
-  setTimes: { code: 61, fields: [{ name: 'path', type: 'path' }, { name: 'atimeSec', type: 'i64' }, { name: 'atimeNsec', type: 'u32' }, { name: 'mtimeSec', type: 'i64' }, { name: 'mtimeNsec', type: 'u32' }], man: 'utimensat(2)' },
-  setXattr: { code: 62, fields: [{ name: 'path', type: 'path' }, { name: 'name', type: 'str' }, { name: 'value', type: 'bytes' }], man: 'lsetxattr(2)' },
-  removeXattr: { code: 63, fields: [{ name: 'path', type: 'path' }, { name: 'name', type: 'str' }], man: 'lremovexattr(2)' },
-  syncFs: { code: 64, fields: [{ name: 'path', type: 'path' }], man: 'syncfs(2)' },
-  stat: { code: 65, fields: [{ name: 'path', type: 'path' }], man: 'statx(2)', result: 'bytes' },
-  readDir: { code: 66, fields: [{ name: 'path', type: 'path' }], man: 'getdents64(2)', result: 'bytes' },
-  getPid: { code: 67, fields: [], man: 'getpid(2)', result: 'u64' },
+  started: { code: 4, fields: [], man: 'unix(7)' },
+  join: { code: 5, fields: [{ name: 'child', type: 'u32' }, { name: 'flags', type: 'u64', flags: 'CLONE' }], man: 'setns(2)' },
+  init: { code: 6, fields: [], man: 'pid_namespaces(7)' },
+  serve: { code: 7, fields: [{ name: 'fd', type: 'fd' }] },
+  exec: { code: 8, fields: [{ name: 'paths', type: 'strs' }, { name: 'argv', type: 'strs' }, { name: 'env', type: 'strs' }], man: 'execve(2)' },
+  execFd: { code: 9, fields: [{ name: 'fd', type: 'fd' }, { name: 'argv', type: 'strs' }, { name: 'env', type: 'strs' }], man: 'execveat(2)' },
+  mount: { code: 10, fields: [{ name: 'source', type: 'str', fallback: '' }, { name: 'target', type: 'str' }, { name: 'type', type: 'str', fallback: '' }, { name: 'flags', type: 'u64', flags: 'MS', fallback: 0 }, { name: 'data', type: 'str', fallback: '' }], man: 'mount(2)' },
+  umount: { code: 11, fields: [{ name: 'target', type: 'str' }, { name: 'flags', type: 'u32', flags: 'MNT', fallback: 0 }], man: 'umount2(2)' },
+  pivotRoot: { code: 12, fields: [{ name: 'newRoot', type: 'str' }, { name: 'putOld', type: 'str' }], man: 'pivot_root(2)' },
+  chroot: { code: 13, fields: [{ name: 'path', type: 'str' }], man: 'chroot(2)' },
+  chdir: { code: 14, fields: [{ name: 'path', type: 'str' }], man: 'chdir(2)' },
+  fchdir: { code: 15, fields: [{ name: 'fd', type: 'fd' }], man: 'fchdir(2)' },
+  fsopen: { code: 16, fields: [{ name: 'type', type: 'str' }, { name: 'flags', type: 'u32', flags: 'FSOPEN', fallback: 1 }, { name: 'out', type: 'out' }], man: 'fsopen(2)' },
+  fsconfig: { code: 17, fields: [{ name: 'fd', type: 'fd' }, { name: 'command', type: 'u32', flags: 'FSCONFIG' }, { name: 'key', type: 'str', fallback: '' }, { name: 'value', type: 'str', fallback: '' }], man: 'fsconfig(2)' },
+  fsmount: { code: 18, fields: [{ name: 'fd', type: 'fd' }, { name: 'flags', type: 'u32', flags: 'FSMOUNT', fallback: 1 }, { name: 'attributes', type: 'u32', flags: 'MOUNT_ATTR', fallback: 0 }, { name: 'out', type: 'out' }], man: 'fsmount(2)' },
+  openTree: { code: 19, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'str', fallback: '' }, { name: 'flags', type: 'u32', flags: 'OPEN_TREE' }, { name: 'out', type: 'out' }], man: 'open_tree(2)' },
+  moveMount: { code: 20, fields: [{ name: 'from', type: 'fd', fallback: 'cwd' }, { name: 'fromPath', type: 'str', fallback: '' }, { name: 'to', type: 'fd', fallback: 'cwd' }, { name: 'toPath', type: 'str', fallback: '' }, { name: 'flags', type: 'u32', flags: 'MOVE_MOUNT', fallback: 0 }], man: 'move_mount(2)' },
+  mountSetattr: { code: 21, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'str', fallback: '' }, { name: 'flags', type: 'u32', flags: 'AT', fallback: 0 }, { name: 'set', type: 'u64', flags: 'MOUNT_ATTR', fallback: 0 }, { name: 'clear', type: 'u64', flags: 'MOUNT_ATTR', fallback: 0 }, { name: 'propagation', type: 'u64', flags: 'MS', fallback: 0 }, { name: 'userns', type: 'fd', fallback: 'cwd' }], man: 'mount_setattr(2)' },
+  attach: { code: 22, fields: [{ name: 'from', type: 'fd', fallback: 'cwd' }, { name: 'fromPath', type: 'str', fallback: '' }, { name: 'root', type: 'fd' }, { name: 'path', type: 'str' }, { name: 'resolve', type: 'u64', flags: 'RESOLVE' }], man: 'openat2(2), move_mount(2)' },
+  setHostname: { code: 23, fields: [{ name: 'name', type: 'str' }], man: 'sethostname(2)' },
+  setDomainname: { code: 24, fields: [{ name: 'name', type: 'str' }], man: 'setdomainname(2)' },
+  linkUp: { code: 25, fields: [{ name: 'name', type: 'str' }], man: 'netdevice(7)' },
+  setResUid: { code: 26, fields: [{ name: 'real', type: 'u32' }, { name: 'effective', type: 'u32' }, { name: 'saved', type: 'u32' }], man: 'setresuid(2)' },
+  setResGid: { code: 27, fields: [{ name: 'real', type: 'u32' }, { name: 'effective', type: 'u32' }, { name: 'saved', type: 'u32' }], man: 'setresgid(2)' },
+  setGroups: { code: 28, fields: [{ name: 'gids', type: 'u32s' }], man: 'setgroups(2)' },
+  capSet: { code: 29, fields: [{ name: 'effective', type: 'u64', flags: 'CAP' }, { name: 'permitted', type: 'u64', flags: 'CAP' }, { name: 'inheritable', type: 'u64', flags: 'CAP' }], man: 'capset(2)' },
+  capAmbient: { code: 30, fields: [{ name: 'set', type: 'u64', flags: 'CAP' }], man: 'capabilities(7)' },
+  capBounding: { code: 31, fields: [{ name: 'keep', type: 'u64', flags: 'CAP' }], man: 'capabilities(7)' },
+  setSecurebits: { code: 32, fields: [{ name: 'bits', type: 'u32', flags: 'SECBIT' }], man: 'capabilities(7)' },
+  noNewPrivs: { code: 33, fields: [], man: 'prctl(2)' },
+  setDumpable: { code: 34, fields: [{ name: 'value', type: 'u32' }], man: 'prctl(2)' },
+  setDeathSignal: { code: 35, fields: [{ name: 'signal', type: 'u32' }], man: 'prctl(2)' },
+  prlimit: { code: 36, fields: [{ name: 'resource', type: 'u32', flags: 'RLIMIT' }, { name: 'soft', type: 'u64' }, { name: 'hard', type: 'u64' }], man: 'prlimit(2)' },
+  seccomp: { code: 37, fields: [{ name: 'filter', type: 'bytes' }, { name: 'flags', type: 'u32', flags: 'SECCOMP', fallback: 0 }], man: 'seccomp(2)' },
+  umask: { code: 38, fields: [{ name: 'mask', type: 'u32' }], man: 'umask(2)' },
+  setSid: { code: 39, fields: [], man: 'setsid(2)' },
+  controlTerminal: { code: 40, fields: [{ name: 'fd', type: 'fd' }], man: 'ioctl_tty(2)' },
+  openPty: { code: 41, fields: [{ name: 'path', type: 'str' }, { name: 'master', type: 'out' }, { name: 'slave', type: 'out' }], man: 'pty(7)' },
+  windowSize: { code: 42, fields: [{ name: 'fd', type: 'fd' }, { name: 'rows', type: 'u32' }, { name: 'columns', type: 'u32' }], man: 'ioctl_tty(2)' },
+  dup2: { code: 43, fields: [{ name: 'fd', type: 'fd' }, { name: 'to', type: 'i32' }], man: 'dup2(2)' },
+  close: { code: 44, fields: [{ name: 'fd', type: 'fd' }], man: 'close(2)' },
+  closeRange: { code: 45, fields: [{ name: 'first', type: 'u32' }, { name: 'last', type: 'u32', fallback: 4294967295 }, { name: 'flags', type: 'u32', flags: 'CLOSE_RANGE', fallback: 0 }], man: 'close_range(2)' },
+  sendFd: { code: 46, fields: [{ name: 'fd', type: 'fd' }, { name: 'name', type: 'str' }], man: 'unix(7)' },
+  open: { code: 47, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'path' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 0 }, { name: 'resolve', type: 'u64', flags: 'RESOLVE', fallback: 0 }, { name: 'out', type: 'out' }], man: 'openat2(2)' },
+  pidfdOpen: { code: 48, fields: [{ name: 'pid', type: 'u32' }, { name: 'out', type: 'out' }], man: 'pidfd_open(2)' },
+  pidfdSendSignal: { code: 49, fields: [{ name: 'fd', type: 'fd' }, { name: 'signal', type: 'u32' }], man: 'pidfd_send_signal(2)' },
+  waitId: { code: 50, fields: [{ name: 'fd', type: 'fd' }, { name: 'options', type: 'u32', flags: 'W' }], man: 'waitid(2)', result: 'u64' },
+  mkdir: { code: 51, fields: [{ name: 'fd', type: 'fd', fallback: 'cwd' }, { name: 'path', type: 'path' }, { name: 'mode', type: 'u32' }], man: 'mkdirat(2)' },
+  mknod: { code: 52, fields: [{ name: 'path', type: 'path' }, { name: 'mode', type: 'u32', flags: 'S' }, { name: 'major', type: 'u32', fallback: 0 }, { name: 'minor', type: 'u32', fallback: 0 }], man: 'mknodat(2)' },
+  symlink: { code: 53, fields: [{ name: 'target', type: 'path' }, { name: 'path', type: 'path' }], man: 'symlinkat(2)' },
+  link: { code: 54, fields: [{ name: 'from', type: 'path' }, { name: 'path', type: 'path' }], man: 'linkat(2)' },
+  rename: { code: 55, fields: [{ name: 'from', type: 'path' }, { name: 'path', type: 'path' }, { name: 'flags', type: 'u32', flags: 'RENAME', fallback: 0 }], man: 'renameat2(2)' },
+  unlink: { code: 56, fields: [{ name: 'path', type: 'path' }, { name: 'flags', type: 'u32', flags: 'AT', fallback: 0 }], man: 'unlinkat(2)' },
+  removeTree: { code: 57, fields: [{ name: 'path', type: 'path' }], man: 'unlinkat(2)' },
+  write: { code: 58, fields: [{ name: 'path', type: 'path' }, { name: 'flags', type: 'u64', flags: 'O' }, { name: 'mode', type: 'u32', fallback: 420 }, { name: 'data', type: 'bytes' }], man: 'write(2)' },
+  writeFd: { code: 59, fields: [{ name: 'fd', type: 'fd' }, { name: 'data', type: 'bytes' }], man: 'write(2)' },
+  truncate: { code: 60, fields: [{ name: 'path', type: 'path' }, { name: 'size', type: 'u64' }], man: 'truncate(2)' },
+  chmod: { code: 61, fields: [{ name: 'path', type: 'path' }, { name: 'mode', type: 'u32' }], man: 'fchmodat(2)' },
+  chown: { code: 62, fields: [{ name: 'path', type: 'path' }, { name: 'uid', type: 'u32' }, { name: 'gid', type: 'u32' }], man: 'fchownat(2)' },
+  setTimes: { code: 63, fields: [{ name: 'path', type: 'path' }, { name: 'atimeSec', type: 'i64' }, { name: 'atimeNsec', type: 'u32' }, { name: 'mtimeSec', type: 'i64' }, { name: 'mtimeNsec', type: 'u32' }], man: 'utimensat(2)' },
+  setXattr: { code: 64, fields: [{ name: 'path', type: 'path' }, { name: 'name', type: 'str' }, { name: 'value', type: 'bytes' }], man: 'lsetxattr(2)' },
+  removeXattr: { code: 65, fields: [{ name: 'path', type: 'path' }, { name: 'name', type: 'str' }], man: 'lremovexattr(2)' },
+  syncFs: { code: 66, fields: [{ name: 'path', type: 'path' }], man: 'syncfs(2)' },
+  stat: { code: 67, fields: [{ name: 'path', type: 'path' }], man: 'statx(2)', result: 'bytes' },
+  readDir: { code: 68, fields: [{ name: 'path', type: 'path' }], man: 'getdents64(2)', result: 'bytes' },
+  getPid: { code: 69, fields: [], man: 'getpid(2)', result: 'u64' },
 }
 
 export type FlagSet = 'CLONE' | 'MS' | 'MNT' | 'FSOPEN' | 'FSCONFIG' | 'FSMOUNT' | 'MOUNT_ATTR' | 'OPEN_TREE' | 'MOVE_MOUNT' | 'RESOLVE' | 'AT' | 'O' | 'CLOSE_RANGE' | 'SECBIT' | 'SECCOMP' | 'RLIMIT' | 'RENAME' | 'W' | 'S' | 'CAP'

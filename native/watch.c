@@ -1,0 +1,170 @@
+#include "watch.h"
+
+#include <stdlib.h>
+#include <uv.h>
+
+struct watchers {
+  struct watcher *first;
+  int open;
+  int is_ending;
+  napi_async_cleanup_hook_handle hook;
+};
+
+struct watcher {
+  uv_poll_t poll;
+  napi_env env;
+  napi_ref callback;
+  napi_async_context context;
+  struct watchers *all;
+  struct watcher *next;
+  struct watcher *previous;
+  int closing;
+  int collected; /* JavaScript holds it no more */
+};
+
+static void finish_if_empty(struct watchers *all) {
+  if (!all->is_ending || all->open > 0) return;
+  napi_remove_async_cleanup_hook(all->hook);
+  free(all);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct watcher *watcher = handle->data;
+  struct watchers *all = watcher->all;
+  all->open -= 1;
+  watcher->closing = 2;
+  if (watcher->collected || all->is_ending) free(watcher);
+  finish_if_empty(all);
+}
+
+static void stop(struct watcher *watcher, int with_environment) {
+  if (watcher->closing) return;
+  watcher->closing = 1;
+  if (watcher->previous != NULL) watcher->previous->next = watcher->next;
+  else watcher->all->first = watcher->next;
+  if (watcher->next != NULL) watcher->next->previous = watcher->previous;
+  uv_poll_stop(&watcher->poll);
+  if (with_environment) {
+    napi_delete_reference(watcher->env, watcher->callback);
+    napi_async_destroy(watcher->env, watcher->context);
+  }
+  uv_close((uv_handle_t *)&watcher->poll, on_closed);
+}
+
+/* A Worker that ends with a uv_poll still open would abort the process. */
+static void end_environment(napi_async_cleanup_hook_handle hook, void *data) {
+  struct watchers *all = data;
+  (void)hook;
+  all->is_ending = 1;
+  while (all->first != NULL) stop(all->first, 1);
+  finish_if_empty(all);
+}
+
+void watch_initialize(napi_env env) {
+  struct watchers *all = calloc(1, sizeof *all);
+  napi_add_async_cleanup_hook(env, end_environment, all, &all->hook);
+  napi_set_instance_data(env, all, NULL, NULL);
+}
+
+static void on_event(uv_poll_t *poll, int status, int events) {
+  struct watcher *watcher = poll->data;
+  napi_env env = watcher->env;
+  napi_handle_scope scope;
+  napi_value callback;
+  napi_value receiver;
+  napi_value argument;
+  napi_open_handle_scope(env, &scope);
+  napi_get_reference_value(env, watcher->callback, &callback);
+  napi_get_global(env, &receiver);
+  napi_create_int32(env, status < 0 ? UV_READABLE | UV_WRITABLE : events, &argument);
+  if (napi_make_callback(env, watcher->context, receiver, callback, 1, &argument, NULL) == napi_pending_exception) {
+    napi_value error;
+    napi_get_and_clear_last_exception(env, &error);
+    napi_fatal_exception(env, error);
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+static void on_collected(napi_env env, void *data, void *hint) {
+  struct watcher *watcher = data;
+  (void)env;
+  (void)hint;
+  if (watcher->closing == 2) free(watcher);
+  else watcher->collected = 1;
+}
+
+napi_value watch_start(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  size_t count = 3;
+  int32_t fd = -1;
+  int32_t events = 0;
+  struct watchers *all = NULL;
+  uv_loop_t *loop = NULL;
+  napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
+  napi_get_value_int32(env, arguments[0], &fd);
+  napi_get_value_int32(env, arguments[1], &events);
+  napi_get_instance_data(env, (void **)&all);
+  napi_get_uv_event_loop(env, &loop);
+  struct watcher *watcher = calloc(1, sizeof *watcher);
+  if (watcher == NULL || all == NULL || all->is_ending || uv_poll_init(loop, &watcher->poll, fd) < 0) {
+    free(watcher);
+    napi_throw_error(env, NULL, "the file descriptor cannot be watched");
+    return NULL;
+  }
+  napi_value name;
+  napi_value result;
+  napi_create_string_utf8(env, "strake", NAPI_AUTO_LENGTH, &name);
+  watcher->env = env;
+  watcher->all = all;
+  watcher->poll.data = watcher;
+  napi_create_reference(env, arguments[2], 1, &watcher->callback);
+  napi_async_init(env, NULL, name, &watcher->context);
+  watcher->next = all->first;
+  if (all->first != NULL) all->first->previous = watcher;
+  all->first = watcher;
+  all->open += 1;
+  if (events != 0) uv_poll_start(&watcher->poll, events, on_event);
+  napi_create_external(env, watcher, on_collected, NULL, &result);
+  return result;
+}
+
+static struct watcher *watcher_of(napi_env env, napi_value value) {
+  struct watcher *watcher = NULL;
+  napi_get_value_external(env, value, (void **)&watcher);
+  return watcher;
+}
+
+napi_value watch_change(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  int32_t events = 0;
+  napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
+  napi_get_value_int32(env, arguments[1], &events);
+  struct watcher *watcher = watcher_of(env, arguments[0]);
+  if (watcher == NULL || watcher->closing) return NULL;
+  if (events == 0) uv_poll_stop(&watcher->poll);
+  else uv_poll_start(&watcher->poll, events, on_event);
+  return NULL;
+}
+
+napi_value watch_stop(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  size_t count = 1;
+  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
+  struct watcher *watcher = watcher_of(env, argument);
+  if (watcher != NULL) stop(watcher, 1);
+  return NULL;
+}
+
+napi_value watch_hold(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  bool holds = true;
+  napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
+  napi_get_value_bool(env, arguments[1], &holds);
+  struct watcher *watcher = watcher_of(env, arguments[0]);
+  if (watcher == NULL || watcher->closing) return NULL;
+  if (holds) uv_ref((uv_handle_t *)&watcher->poll);
+  else uv_unref((uv_handle_t *)&watcher->poll);
+  return NULL;
+}
