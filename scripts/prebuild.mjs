@@ -1,4 +1,4 @@
-// Before packing: the compiled native part of this architecture in prebuilds/, and dist/ with its declarations.
+// Before packing: the compiled native part of this architecture in prebuilds/, and dist/.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,5 +25,4 @@ function prebuildNative() {
 await script(() => {
   setUp()
   if (process.platform === 'linux') prebuildNative()
-  run(['node_modules/tsup/dist/cli-default.js', '--silent'], { STRAKE_BUNDLE: 'types' })
 })

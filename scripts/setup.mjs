@@ -62,6 +62,14 @@ const parts = [
     missing: () => !existsSync(join(root, 'dist/index.js')),
     make: makeBundle,
   },
+  {
+    // The REPL knows the library's types by these.
+    name: 'declarations',
+    stamp: 'dist/.types-stamp',
+    sources: () => fingerprint(['lib', 'native', 'tsup.config.ts'], (file) => file.endsWith('.ts')),
+    missing: () => !existsSync(join(root, 'dist/index.d.ts')),
+    make: () => run(process.execPath, ['node_modules/tsup/dist/cli-default.js', '--silent'], { STRAKE_BUNDLE: 'types' }),
+  },
 ]
 
 function run(command, args, env = {}) {

@@ -5,9 +5,9 @@ import { pathToFileURL } from 'node:url'
 import { root, script, setUp } from './setup.mjs'
 
 await script(async () => {
-  setUp()
-  const isTerminal = process.stdin.isTTY && process.stdout.isTTY
-  const program = join(root, 'dist', isTerminal || process.argv.length > 2 ? 'repl.js' : 'quickstart.js')
+  const isRepl = (process.stdin.isTTY && process.stdout.isTTY) || process.argv.length > 2
+  setUp(isRepl ? {} : { only: ['dependencies', 'native part', 'bundle'] })
+  const program = join(root, 'dist', isRepl ? 'repl.js' : 'quickstart.js')
   if (!existsSync(program)) throw new Error(`${program} is missing: remove dist and try again`)
   await import(pathToFileURL(program).href)
   return process.exitCode

@@ -115,10 +115,12 @@ async function runAll(files, scratch) {
 }
 
 await script(async () => {
-  setUp()
   const filters = process.argv.slice(2).map((word) => word.replace(/^\.\//, ''))
   const files = [...testFiles('test')].filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter))).map(wishes)
   if (files.length === 0) throw new Error(`no test file has ${filters.join(' or ')} in its path`)
+  // Most tests run from the sources; those of the house and of the command look at what is built, too.
+  const isBuiltWanted = files.some((file) => /^test\/(house|repl|examples)\//.test(file.path))
+  setUp(isBuiltWanted ? {} : { only: ['dependencies', 'native part'] })
   providePeers(files.some((file) => file.path.startsWith('test/vm/')) ? ['test', 'vm'] : ['test'])
   const scratch = mkdtempSync(join(tmpdir(), 'strake-tests-'))
   const results = await runAll(files, scratch).finally(() => removeTree(scratch))
