@@ -33,7 +33,7 @@ export function textField(block: Buffer, offset: number, length: number): Buffer
 export function numberField(block: Buffer, offset: number, length: number, name: string): number {
   const first = block[offset] ?? 0
   if (first & 0x80) return base256(block.subarray(offset, offset + length), name)
-  const text = block.latin1Slice(offset, offset + length)
+  const text = block.toString('latin1', offset, offset + length)
   const match = /^[ \0]*([0-7]*)(?:[ \0].*)?$/s.exec(text)
   if (!match) throw layerInvalid(`the field ${name} of a header is not a number: ${JSON.stringify(text)}`)
   return safe(Number.parseInt(match[1] || '0', 8), name)
@@ -74,7 +74,7 @@ function checkSum(block: Buffer): void {
 
 export function parseHeader(block: Buffer): Header {
   checkSum(block)
-  const magic = block.latin1Slice(257, 265)
+  const magic = block.toString('latin1', 257, 265)
   const posix = magic.startsWith('ustar\0')
   const gnu = magic === 'ustar  \0'
   const type = String.fromCharCode(block[156] ?? 0)

@@ -12,12 +12,12 @@ export function parsePax(data: Buffer): PaxRecords {
   const records: [string, Buffer][] = []
   for (let at = 0; at < data.length; ) {
     const space = data.indexOf(0x20, at)
-    const digits = space < 0 ? '' : data.latin1Slice(at, space)
+    const digits = space < 0 ? '' : data.toString('latin1', at, space)
     const end = at + Number(digits)
     if (!/^[1-9][0-9]{0,9}$/.test(digits) || end > data.length || data[end - 1] !== 0x0a) throw layerInvalid('a PAX header has a record of a wrong length')
     const equals = data.indexOf(0x3d, space)
     if (equals <= space + 1 || equals >= end) throw layerInvalid('a PAX header has a record without a keyword')
-    records.push([data.latin1Slice(space + 1, equals), data.subarray(equals + 1, end - 1)])
+    records.push([data.toString('latin1', space + 1, equals), data.subarray(equals + 1, end - 1)])
     at = end
   }
   return records

@@ -1,0 +1,89 @@
+import { pipeline, Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import type { ByteStream } from '../store/index.ts'
+import { layerInvalid, limitExceeded, withDefaults, type LayerLimits } from './limits.ts'
+import { unzstd } from './zstd.ts'
+
+export type Compression = 'none' | 'gzip' | 'zstd'
+
+/** Node's stream inflates twice as fast with pieces of this size as with its own 16 KB. */
+const pieceSize = 512 * 1024
+const ratioFloor = 256 * 1024 * 1024
+
+/** Tells a stream's compression by its first bytes, whatever its media type or name says. */
+export function compressionOf(start: Uint8Array): Compression {
+  const magic = Buffer.from(start.buffer, start.byteOffset, start.byteLength)
+  if (magic.length >= 2 && magic.readUInt16BE(0) === 0x1f8b) return 'gzip'
+  if (magic.length >= 4 && (magic.readUInt32LE(0) === 0xfd2fb528 || (magic.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50)) return 'zstd'
+  return 'none'
+}
+
+/**
+ * Decompresses gzip (several members too), zstd (several frames too) or neither. Rejects with `layer_invalid` when the data is damaged, cut
+ * short or followed by something else; with `limit_exceeded` beyond `layerBytes`, `compressionRatio` or `windowBytes`.
+ */
+export async function* decompress(stream: ByteStream, limits: Partial<LayerLimits> = {}): AsyncGenerator<Buffer, void, void> {
+  const all = withDefaults(limits)
+  const { start, rest } = await peek(stream)
+  const compression = compressionOf(start)
+  const counted = { bytes: 0 }
+  const input = count(rest, counted)
+  const output = compression === 'gzip' ? gunzip(input, counted) : compression === 'zstd' ? unzstd(input, all) : input
+  let out = 0
+  for await (const piece of output) {
+    out += piece.length
+    if (out > all.layerBytes) throw limitExceeded('layerBytes', all.layerBytes, 'bytes of the layer')
+    if (compression !== 'none' && out > ratioFloor && out > counted.bytes * all.compressionRatio) throw limitExceeded('compressionRatio', all.compressionRatio, 'bytes for each compressed byte')
+    yield piece
+  }
+}
+
+/** The first four bytes of a stream, and a stream that has them still. */
+async function peek(stream: ByteStream): Promise<{ start: Buffer; rest: AsyncIterable<Buffer> }> {
+  const iterator = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]()
+  const held: Buffer[] = []
+  let length = 0
+  while (length < 4) {
+    const next = await iterator.next()
+    if (next.done) break
+    held.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength))
+    length += next.value.length
+  }
+  async function* rest(): AsyncGenerator<Buffer> {
+    let ended = false
+    try {
+      yield* held
+      for (let next = await iterator.next(); ; next = await iterator.next()) {
+        if (next.done) {
+          ended = true
+          return
+        }
+        yield Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength)
+      }
+    } finally {
+      if (!ended) await iterator.return?.()
+    }
+  }
+  return { start: Buffer.concat(held.map((each) => each.subarray(0, 4))).subarray(0, 4), rest: rest() }
+}
+
+async function* count(stream: AsyncIterable<Buffer>, counted: { bytes: number }): AsyncGenerator<Buffer> {
+  for await (const piece of stream) {
+    counted.bytes += piece.length
+    yield piece
+  }
+}
+
+async function* gunzip(stream: AsyncIterable<Buffer>, counted: { readonly bytes: number }): AsyncGenerator<Buffer> {
+  const inflater = createGunzip({ chunkSize: pieceSize })
+  // An error reaches the reader through the inflater, which pipeline destroys with it.
+  pipeline(Readable.from(stream), inflater, () => {})
+  try {
+    for await (const piece of inflater) yield piece as Buffer
+  } catch (cause) {
+    const damaged = cause instanceof Error && 'code' in cause && String(cause.code).startsWith('Z_')
+    throw damaged ? layerInvalid('the gzip data is damaged, cut short or followed by something else', cause) : cause
+  }
+  // Node ends at zeroes after the last member, whatever may follow them.
+  if (inflater.bytesWritten < counted.bytes) throw layerInvalid(`the gzip data is followed by ${counted.bytes - inflater.bytesWritten} other bytes`)
+}
