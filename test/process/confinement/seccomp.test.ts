@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'uvu'
-import { capabilityNames, defaultCapabilities, type CapabilityName } from '../../../lib/process/confinement/capabilities.ts'
+import { type CapabilityName, capabilityNames, defaultCapabilities } from '../../../lib/process/confinement/capabilities.ts'
 import { allowedCalls, capabilityCalls } from '../../../lib/process/confinement/seccomp/allowed.ts'
-import { callTables, type CallArchitecture } from '../../../lib/process/confinement/seccomp/architectures.ts'
+import { type CallArchitecture, callTables } from '../../../lib/process/confinement/seccomp/architectures.ts'
 import { filterAllows, seccompFilter } from '../../../lib/process/confinement/seccomp/index.ts'
 import { checkFilter, emulate } from './emulator.ts'
 
@@ -28,7 +28,13 @@ function expected(names: readonly string[] | undefined, number: number, last: nu
   return EPERM
 }
 
-const capabilitySets: readonly (readonly CapabilityName[])[] = [[], defaultCapabilities, ['CAP_SYS_ADMIN'], ['CAP_SYS_PTRACE', 'CAP_SYS_TIME'], capabilityNames]
+const capabilitySets: readonly (readonly CapabilityName[])[] = [
+  [],
+  defaultCapabilities,
+  ['CAP_SYS_ADMIN'],
+  ['CAP_SYS_PTRACE', 'CAP_SYS_TIME'],
+  capabilityNames,
+]
 
 for (const arch of ['x64', 'arm64'] as const) {
   test(`every call from 0 to 512 of ${families[arch].join(' and ')} meets the fate that the lists say`, () => {
@@ -37,7 +43,16 @@ for (const arch of ['x64', 'arm64'] as const) {
       checkFilter(filter)
       for (const table of families[arch]) {
         const names = namesOf(table)
-        const numbers = [...Array.from({ length: 513 }, (_, number) => number), 0xf0001, 0xf0002, 0xf0003, 0xf0004, 0xf0005, 0xf0006, 0xf0007]
+        const numbers = [
+          ...Array.from({ length: 513 }, (_, number) => number),
+          0xf0001,
+          0xf0002,
+          0xf0003,
+          0xf0004,
+          0xf0005,
+          0xf0006,
+          0xf0007,
+        ]
         for (const nr of numbers) {
           const own = names.get(nr)
           if (own?.some((name) => withArguments.has(name))) continue
@@ -51,7 +66,8 @@ for (const arch of ['x64', 'arm64'] as const) {
 
 test('a call of another architecture kills the process, an x32 call and call -1 answer ENOSYS', () => {
   const filter = seccompFilter({ capabilities: capabilityNames, arch: 'x64' })
-  for (const arch of [0, 8, callTables.arm64.auditArch, callTables.arm.auditArch]) assert.equal(emulate(filter, { nr: 39, arch }), KILL_PROCESS)
+  for (const arch of [0, 8, callTables.arm64.auditArch, callTables.arm.auditArch])
+    assert.equal(emulate(filter, { nr: 39, arch }), KILL_PROCESS)
   for (const nr of [0x40000000, 0x40000027, 0x40000200, 0x7fffffff, 0xffffffff]) {
     assert.equal(emulate(filter, { nr, arch: callTables.x64.auditArch }), ENOSYS)
   }
@@ -102,7 +118,12 @@ test('R05: personality takes only the harmless execution domains', () => {
 })
 
 test('sockets of AF_ALG and AF_VSOCK are refused, also with a dirty upper half of the int', () => {
-  for (const [arch, table] of [['x64', 'x64'], ['x64', 'i386'], ['arm64', 'arm64'], ['arm64', 'arm']] as const) {
+  for (const [arch, table] of [
+    ['x64', 'x64'],
+    ['x64', 'i386'],
+    ['arm64', 'arm64'],
+    ['arm64', 'arm'],
+  ] as const) {
     const filter = seccompFilter({ capabilities: defaultCapabilities, arch })
     const ask = (family: bigint): number =>
       emulate(filter, { nr: callTables[table].numbers.get('socket')!, arch: callTables[table].auditArch, args: [family] })
@@ -118,7 +139,10 @@ test('fakeOwnership answers the chown family with success, fakeIds the set*id fa
   const ids = ['setuid', 'setgid', 'setreuid', 'setregid', 'setresuid', 'setresgid', 'setgroups', 'setfsuid', 'setfsgid']
   for (const arch of ['x64', 'arm64'] as const) {
     const plain = seccompFilter({ capabilities: defaultCapabilities, arch })
-    for (const [options, names] of [[{ fakeOwnership: true }, ownership], [{ fakeIds: true }, [...ids, ...ids.map((id) => `${id}32`)]]] as const) {
+    for (const [options, names] of [
+      [{ fakeOwnership: true }, ownership],
+      [{ fakeIds: true }, [...ids, ...ids.map((id) => `${id}32`)]],
+    ] as const) {
       const faked = seccompFilter({ capabilities: defaultCapabilities, arch, ...options })
       checkFilter(faked)
       for (const table of families[arch]) {

@@ -1,5 +1,5 @@
-import { arm64Calls } from './arm64.ts'
 import { armCalls } from './arm.ts'
+import { arm64Calls } from './arm64.ts'
 import { i386Calls } from './i386.ts'
 import { x64Calls } from './x64.ts'
 

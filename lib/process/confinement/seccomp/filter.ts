@@ -82,7 +82,10 @@ export function filterAllows(names: readonly SyscallName[], options: SeccompOpti
   const { fallback, rules } = rulesOf(options, arch)
   return names.every((name) => {
     if (!callTables[arch].numbers.has(name)) return true
-    const { otherwise, rules: conditional } = decide(fallback, rules.filter((rule) => rule.names.includes(name)))
+    const { otherwise, rules: conditional } = decide(
+      fallback,
+      rules.filter((rule) => rule.names.includes(name)),
+    )
     const lets = (action: number): boolean => action === actions.ALLOW || action === actions.LOG
     return lets(otherwise) && conditional.every((rule) => lets(rule.action))
   })

@@ -1,9 +1,9 @@
 export type { Architecture, SyscallName } from './architectures.ts'
-export { type SeccompOptions, filterAllows, seccompFilter } from './filter.ts'
+export { filterAllows, type SeccompOptions, seccompFilter } from './filter.ts'
 export {
+  profileFlags,
   type SeccompProfile,
   type SeccompProfileArgument,
   type SeccompProfileFilter,
   type SeccompProfileRule,
-  profileFlags,
 } from './profile.ts'

@@ -56,7 +56,10 @@ export interface ProfileContext {
 const mostRules = 20_000
 const goNames: Readonly<Record<Architecture, string>> = { x64: 'amd64', arm64: 'arm64' }
 const profileNames: Readonly<Record<CallArchitecture, string>> = {
-  x64: 'SCMP_ARCH_X86_64', i386: 'SCMP_ARCH_X86', arm64: 'SCMP_ARCH_AARCH64', arm: 'SCMP_ARCH_ARM',
+  x64: 'SCMP_ARCH_X86_64',
+  i386: 'SCMP_ARCH_X86',
+  arm64: 'SCMP_ARCH_AARCH64',
+  arm: 'SCMP_ARCH_ARM',
 }
 
 function refuse(message: string, hint?: string): never {
@@ -89,7 +92,8 @@ function actionOf(name: unknown, errno: unknown): number {
   }
   const data = errno ?? errnoNumbers.EPERM
   const most = known === 'ERRNO' ? mostErrno : 0xffff
-  if (typeof data !== 'number' || !Number.isInteger(data) || data < 0 || data > most) refuse(`errnoRet ${shown(data)} is not within 0 to ${most}`)
+  if (typeof data !== 'number' || !Number.isInteger(data) || data < 0 || data > most)
+    refuse(`errnoRet ${shown(data)} is not within 0 to ${most}`)
   return action + data
 }
 
@@ -163,7 +167,8 @@ function architecturesOf(profile: SeccompProfile, arch: Architecture): readonly 
   const plain = list(profile.architectures, 'architectures')
   const map = list(profile.archMap, 'archMap')
   if (plain.length > 0 && map.length > 0) refuse('both "architectures" and "archMap" are given')
-  const named = plain.length > 0 ? plain : list(map.find((each) => each?.architecture === profileNames[arch])?.subArchitectures, 'subArchitectures')
+  const named =
+    plain.length > 0 ? plain : list(map.find((each) => each?.architecture === profileNames[arch])?.subArchitectures, 'subArchitectures')
   const compat = compatOf[arch]
   return named.includes(profileNames[compat]) ? [arch, compat] : [arch]
 }
