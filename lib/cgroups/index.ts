@@ -1,0 +1,5 @@
+export type { Cgroup, CgroupStats, CgroupUsage } from './cgroup.ts'
+export { type Cgroups, type CgroupsOptions, openCgroups } from './cgroups.ts'
+export type { Controller } from './hierarchy.ts'
+export { checkLimits, type Enforced, type Enforcement, type Limits } from './limits.ts'
+export { type RlimitFallback, rlimitsFor } from './rlimits.ts'

@@ -1,0 +1,24 @@
+import { killEach, removeGroups } from './drain.ts'
+import { groupsIn } from './files.ts'
+import { isDead } from './owner.ts'
+
+/**
+ * Removes the groups of owners that are gone, and whatever still runs in them. `parents` are the `strake/` directories. What cannot be removed
+ * (another user's, a process stuck in the kernel) is left for a later sweep.
+ */
+export async function sweep(parents: readonly string[]): Promise<void> {
+  const dead = parents.flatMap((parent) =>
+    groupsIn(parent)
+      .filter(isDead)
+      .map((name) => `${parent}/${name}`),
+  )
+  await Promise.all(
+    dead.map(async (directory) => {
+      try {
+        await removeGroups(directory, () => killEach([directory], 1000))
+      } catch {
+        // Sweeping is a courtesy to another, dead process: its failure must not keep this one from starting.
+      }
+    }),
+  )
+}
