@@ -45,6 +45,8 @@ const parts = [
     stamp: 'node_modules/.setup-stamp',
     sources: () => fingerprint(['package.json', 'package-lock.json']),
     missing: () => !existsSync(join(root, 'node_modules')),
+    // npm may rewrite the lock file.
+    changesSources: true,
     make: () => run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error']),
   },
   {
@@ -72,10 +74,13 @@ const parts = [
   },
 ]
 
+/** Runs a command quietly; what it printed is shown if it fails. */
 function run(command, args, env = {}) {
-  const done = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, ...env } })
+  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28, env: { ...process.env, ...env } })
   if (done.error) throw new Error(`${command} did not start: ${done.error.message}`)
-  if (done.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${done.status ?? done.signal}`)
+  if (done.status === 0) return
+  process.stderr.write(`${done.stdout}${done.stderr}`)
+  throw new Error(`${command} ${args.join(' ')} ended with ${done.status ?? done.signal}`)
 }
 
 /** dist/ is made beside the old one, which a running program may still be loading from. */
@@ -169,10 +174,10 @@ export function setUp(options = {}) {
     for (const part of wanted) {
       if (isReady(part)) continue
       const begun = Date.now()
+      const sources = part.sources()
       process.stderr.write(`Making the ${part.name} …\n`)
       part.make()
-      // npm may have rewritten the lock file, so the stamp is of what the sources are now.
-      writeFileSync(join(root, part.stamp), part.sources())
+      writeFileSync(join(root, part.stamp), part.changesSources ? part.sources() : sources)
       process.stderr.write(`  done in ${((Date.now() - begun) / 1000).toFixed(1)} s\n`)
     }
   })

@@ -1,14 +1,13 @@
 // `npm test`: every test/**/*.test.ts in a process of its own, two at a time. Arguments are parts of paths: `npm test -- test/layers`.
 // A test file may say, in a comment of its first lines, `test: alone` (nothing runs beside it) and `test: timeout 600` (seconds).
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { providePeers } from './peers.mjs'
 import { removeTree } from './remove-tree.mjs'
 import { root, script, setUp } from './setup.mjs'
+import { runFile, wishes } from './test-file.mjs'
 
-const defaultTimeout = 180
 const parallel = Math.min(2, availableParallelism())
 
 function* testFiles(directory) {
@@ -17,71 +16,6 @@ function* testFiles(directory) {
     if (entry.isDirectory()) yield* testFiles(path)
     else if (path.endsWith('.test.ts')) yield path
   }
-}
-
-function wishes(path) {
-  const head = readFileSync(join(root, path), 'utf8').split('\n', 10).join('\n')
-  const timeout = /\/\/.*\btest: timeout (\d+)/.exec(head)
-  return { path, alone: /\/\/.*\btest: alone\b/.test(head), seconds: timeout ? Number(timeout[1]) : defaultTimeout }
-}
-
-/** uvu's closing table, and the marks of test/support/skip.ts, as numbers. */
-function count(output, ending) {
-  const number = (word) => Number(new RegExp(`^ {2}${word}: +(\\d+)$`, 'm').exec(output)?.[1] ?? 0)
-  const marked = (word) => [...output.matchAll(new RegExp(`^# ${word}: (.*)$`, 'gm'))].map((match) => match[1])
-  const total = number('Total')
-  const skips = marked('skip')
-  const elsewhere = marked('elsewhere')
-  const failed = Math.max(total - number('Passed') - number('Skipped'), ending.ok && (total > 0 || elsewhere.length > 0) ? 0 : 1)
-  const skipped = number('Skipped') + skips.length
-  return { passed: Math.max(0, number('Passed') - skips.length), failed, skipped, skips, elsewhere }
-}
-
-function runFile(file, scratch) {
-  return new Promise((settle) => {
-    const begun = Date.now()
-    const store = join(scratch, file.path.replaceAll('/', '_'))
-    mkdirSync(store)
-    const child = spawn(process.execPath, ['--import', 'tsx', file.path], {
-      cwd: root,
-      // A group of its own, so that a file that runs out of time goes with all it started.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, STRAKE_ROOT: process.env.STRAKE_ROOT ?? store, FORCE_COLOR: '0', NO_COLOR: '1' },
-    })
-    const output = []
-    let timedOut = false
-    child.stdout.on('data', (chunk) => output.push(chunk))
-    child.stderr.on('data', (chunk) => output.push(chunk))
-    const kill = () => {
-      try {
-        process.kill(-child.pid, 'SIGKILL')
-      } catch (error) {
-        if (error.code !== 'ESRCH') throw error
-      }
-    }
-    const timer = setTimeout(() => {
-      timedOut = true
-      kill()
-      // Something that left the group may still hold the pipes.
-      setTimeout(() => child.stdout.destroy() && child.stderr.destroy(), 2000).unref()
-    }, file.seconds * 1000)
-    child.on('error', (error) => output.push(Buffer.from(`${error.message}\n`)))
-    child.on('close', (code, signal) => {
-      clearTimeout(timer)
-      kill()
-      let left = ''
-      try {
-        removeTree(store)
-      } catch (error) {
-        left = `the store of this file could not be removed: ${error.message}\n`
-      }
-      const ok = code === 0 && !timedOut && left === ''
-      const text = Buffer.concat(output).toString() + left
-      const why = timedOut ? `stopped after ${file.seconds} s` : code === 0 ? '' : `ended with ${code ?? signal}`
-      settle({ file, text, why, seconds: (Date.now() - begun) / 1000, ...count(text, { ok }) })
-    })
-  })
 }
 
 function report(result) {
