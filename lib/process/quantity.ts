@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/error.ts'
+import { StrakeError } from '../errors/index.ts'
 
 const byteUnits = ['', 'k', 'm', 'g', 't', 'p']
 const bytePattern = /^(\d{1,16}(?:\.\d{1,15})?) ?([kmgtp]?)(?:i?b)?$/

@@ -1,4 +1,4 @@
-import { StrakeError } from '../../errors/error.ts'
+import { StrakeError } from '../../errors/index.ts'
 import { flags } from '../../sys/index.ts'
 
 type Resource = keyof typeof flags.RLIMIT

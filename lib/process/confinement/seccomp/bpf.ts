@@ -1,4 +1,4 @@
-import { StrakeError } from '../../../errors/error.ts'
+import { StrakeError } from '../../../errors/index.ts'
 
 /** A place in the program (counted from its end), or a value to return. */
 export type Target = { readonly at: number } | { readonly value: number }

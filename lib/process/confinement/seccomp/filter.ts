@@ -1,4 +1,4 @@
-import { StrakeError } from '../../../errors/error.ts'
+import { StrakeError } from '../../../errors/index.ts'
 import type { CapabilityName } from '../capabilities.ts'
 import { actions, errnoAction } from './action.ts'
 import { type Architecture, callTables, compatOf, type SyscallName } from './architectures.ts'

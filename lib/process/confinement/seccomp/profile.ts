@@ -1,5 +1,5 @@
 import os from 'node:os'
-import { StrakeError } from '../../../errors/error.ts'
+import { StrakeError } from '../../../errors/index.ts'
 import { errnoNumbers } from '../../../sys/index.ts'
 import type { CapabilityName } from '../capabilities.ts'
 import { actions, letsThrough, mostErrno } from './action.ts'
