@@ -33,7 +33,7 @@ static void on_closed(uv_handle_t *handle) {
   struct watchers *all = watcher->all;
   all->open -= 1;
   watcher->closing = 2;
-  if (watcher->collected || all->is_ending) free(watcher);
+  if (watcher->collected) free(watcher);
   finish_if_empty(all);
 }
 

@@ -23,8 +23,8 @@ export interface StrakeErrorOptions {
  */
 export class StrakeError extends Error {
   readonly code: ErrorCode
-  readonly hint?: string
-  readonly details?: Readonly<Record<string, unknown>>
+  declare readonly hint?: string
+  declare readonly details?: Readonly<Record<string, unknown>>
 
   constructor(code: ErrorCode, message: string, options: StrakeErrorOptions = {}) {
     super(options.hint ? `${message}\n  hint: ${options.hint}` : message, options.cause === undefined ? undefined : { cause: options.cause })

@@ -1,32 +1,38 @@
 import { flags, type Op } from './ops.gen.ts'
 import { formatProgram } from './format.ts'
 
-/** What a plan is made from: the namespaces its first process is cloned into, and the ops that process carries out. */
+/** What a process is made from: the namespaces it is cloned into, and the ops that it carries out. */
 export interface Program {
   /** Flags of clone3(2): CLONE_NEW*. */
   readonly clone: number
+  /** Ops that come first and are the same for many programs: a child may have carried them out ahead of time. */
+  readonly prepared?: readonly Op[]
   readonly ops: readonly Op[]
-  /** How many of the leading ops depend on nothing but the library, and so may be carried out ahead of time. */
-  readonly prepared?: number
 }
 
 /**
  * A container (or any process in namespaces) as a short program of system calls. Plain data: iterate it, compare it,
  * `JSON.stringify` it; `String(plan)` prints one op a line.
  */
-export class Plan implements Program, Iterable<Op> {
-  readonly clone: number
-  readonly ops: readonly Op[]
-  readonly prepared: number
+export class Plan implements Iterable<Op> {
+  readonly program: Program
 
   constructor(program: Program) {
-    this.clone = program.clone
-    this.ops = program.ops
-    this.prepared = program.prepared ?? 0
+    this.program = program
+  }
+
+  /** Flags of clone3(2): CLONE_NEW*. */
+  get clone(): number {
+    return this.program.clone
+  }
+
+  /** Every op in order; those nested in a `fork` are inside it. */
+  get ops(): readonly Op[] {
+    return [...(this.program.prepared ?? []), ...this.program.ops]
   }
 
   get length(): number {
-    return this.ops.length
+    return (this.program.prepared?.length ?? 0) + this.program.ops.length
   }
 
   [Symbol.iterator](): Iterator<Op> {
@@ -34,11 +40,11 @@ export class Plan implements Program, Iterable<Op> {
   }
 
   toString(): string {
-    return formatProgram(this)
+    return formatProgram({ clone: this.clone, ops: this.ops })
   }
 
-  toJSON(): Program {
-    return { clone: this.clone, ops: this.ops, prepared: this.prepared }
+  toJSON(): { clone: number; ops: readonly Op[] } {
+    return { clone: this.clone, ops: this.ops }
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {
@@ -49,9 +55,14 @@ export class Plan implements Program, Iterable<Op> {
 /** The names of the namespaces that `clone` asks for, as lsns(8) writes them. */
 export function namespacesOf(clone: number): string[] {
   const names: readonly [string, number][] = [
-    ['user', flags.CLONE.CLONE_NEWUSER], ['pid', flags.CLONE.CLONE_NEWPID], ['mnt', flags.CLONE.CLONE_NEWNS],
-    ['uts', flags.CLONE.CLONE_NEWUTS], ['ipc', flags.CLONE.CLONE_NEWIPC], ['net', flags.CLONE.CLONE_NEWNET],
-    ['cgroup', flags.CLONE.CLONE_NEWCGROUP], ['time', flags.CLONE.CLONE_NEWTIME],
+    ['user', flags.CLONE.CLONE_NEWUSER],
+    ['pid', flags.CLONE.CLONE_NEWPID],
+    ['mnt', flags.CLONE.CLONE_NEWNS],
+    ['uts', flags.CLONE.CLONE_NEWUTS],
+    ['ipc', flags.CLONE.CLONE_NEWIPC],
+    ['net', flags.CLONE.CLONE_NEWNET],
+    ['cgroup', flags.CLONE.CLONE_NEWCGROUP],
+    ['time', flags.CLONE.CLONE_NEWTIME],
   ]
   return names.filter(([, bit]) => (BigInt(clone) & BigInt(bit)) !== 0n).map(([name]) => name)
 }

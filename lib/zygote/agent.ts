@@ -15,6 +15,8 @@ export interface ChildExit {
   readonly signal: NodeJS.Signals | null
   /** Of the child and every descendant that was waited for. Times in microseconds, memory in bytes. */
   readonly usage: { readonly userMicros: number; readonly systemMicros: number; readonly peakMemory: number }
+  /** The agent that watched it died, so how it ended is not known; it has ended all the same. */
+  readonly lost?: true
 }
 
 /** A process that an agent started. */
@@ -25,7 +27,21 @@ export interface Child {
   readonly ended: Promise<ChildExit>
   /** What `sendFd` sent, by name. The receiver owns these file descriptors. */
   readonly fds: Readonly<Record<string, number>>
+  /** The number by which ops of the same agent name it (`join`). */
+  readonly id: number
   kill(signal: number): void
+}
+
+/** Fds by the name of the slot that they fill. They stay the caller's. */
+export type GivenFds = Readonly<Record<string, number>>
+
+export interface StartOptions {
+  /** The child runs `init`: signals go through it to its main child. */
+  readonly runsInit?: boolean
+  /** Called once the message has left, and the fds given along may be closed. */
+  readonly onSent?: () => void
+  /** Makes the op of this index fail with this errno: for tests of failure paths. */
+  readonly fault?: { readonly index: number; readonly errno: number } | undefined
 }
 
 /**
@@ -35,10 +51,11 @@ export interface Child {
 export interface Agent extends AsyncDisposable {
   /** The agent's pid as this process sees it. */
   readonly pid: number
+  /** Resolves when the agent has gone, whatever the reason. */
   readonly ended: Promise<void>
-  /** Carries `ops` out in the agent itself; rejects with `kernel_refused` at the first that fails. `fds` are the slots given along. */
-  run(ops: readonly Op[], fds?: Readonly<Record<string, number>>): Promise<Reply>
+  /** Carries `ops` out in the agent itself; rejects with `kernel_refused` at the first that fails, `zygote_lost` if the agent is gone. */
+  run(ops: readonly Op[], fds?: GivenFds): Promise<Reply>
   /** Clones a child that carries out a program. */
-  start(program: Program, fds?: Readonly<Record<string, number>>): Child
+  start(program: Program, fds?: GivenFds, options?: StartOptions): Child
   close(): Promise<void>
 }

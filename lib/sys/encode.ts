@@ -1,0 +1,230 @@
+import { StrakeError } from '../errors/index.ts'
+import { errnoNumbers } from './errno.ts'
+import { opDefinitions, type FieldDefinition, type Op } from './ops.gen.ts'
+import type { Program } from './plan.ts'
+
+const outSlots = 64
+const firstGivenSlot = 64
+const noSlot = -1
+
+/** Which slot number each name has: ops' `out` names from 0, the fds given along from 64 (native/protocol.h). */
+export class SlotTable {
+  readonly #numbers = new Map<string, number>([['cwd', noSlot]])
+  #made = 0
+  #given = 0
+
+  get(name: string): number {
+    const number = this.#numbers.get(name)
+    if (number !== undefined) return number
+    throw new StrakeError('invalid_argument', `No earlier op fills the slot '${name}', and no fd of that name was given.`, { details: { slot: name } })
+  }
+
+  fill(name: string): number {
+    const known = this.#numbers.get(name)
+    if (known !== undefined && known >= 0) return known
+    if (this.#made >= outSlots) throw new StrakeError('limit_exceeded', `A program may fill ${outSlots} slots.`)
+    this.#numbers.set(name, this.#made)
+    this.#made += 1
+    return this.#made - 1
+  }
+
+  /** Numbers the fds of one message, in order. */
+  give(names: readonly string[]): void {
+    this.#given = 0
+    for (const name of names) {
+      this.#numbers.set(name, firstGivenSlot + this.#given)
+      this.#given += 1
+    }
+  }
+}
+
+/** A buffer that grows as it is written. */
+class Writer {
+  buffer = Buffer.allocUnsafe(16_384)
+  length = 0
+
+  reserve(size: number): number {
+    const at = this.length
+    if (at + size > this.buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, at + size))
+      this.buffer.copy(larger, 0, 0, at)
+      this.buffer = larger
+    }
+    this.length = at + size
+    return at
+  }
+
+  u32(value: number): void {
+    const at = this.reserve(4)
+    this.buffer.writeUInt32LE(value >>> 0, at)
+  }
+
+  u64(value: number): void {
+    const at = this.reserve(8)
+    if (value === Number.POSITIVE_INFINITY) {
+      this.buffer.fill(0xff, at, at + 8)
+    } else if (value >= 0) {
+      this.buffer.writeUInt32LE(value % 0x1_0000_0000, at)
+      this.buffer.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at + 4)
+    } else {
+      this.buffer.writeBigInt64LE(BigInt(value), at)
+    }
+  }
+
+  bytes(value: Uint8Array): void {
+    this.u32(value.length)
+    const at = this.reserve(value.length)
+    this.buffer.set(value, at)
+  }
+
+  text(value: string | Uint8Array): void {
+    const size = typeof value === 'string' ? Buffer.byteLength(value) : value.length
+    this.u32(size)
+    const at = this.reserve(size + 1)
+    if (typeof value === 'string') this.buffer.write(value, at)
+    else this.buffer.set(value, at)
+    this.buffer[at + size] = 0
+  }
+}
+
+function refuse(op: Op, field: FieldDefinition, expected: string): never {
+  throw new StrakeError('invalid_argument', `The field '${field.name}' of the op '${op.op}' must be ${expected}.`, { details: { op, field: field.name } })
+}
+
+function holdsNul(value: string | Uint8Array): boolean {
+  return typeof value === 'string' ? value.includes('\0') : value.includes(0)
+}
+
+function writeText(writer: Writer, op: Op, field: FieldDefinition, value: unknown): void {
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) refuse(op, field, 'a string')
+  if (holdsNul(value)) refuse(op, field, 'a string without NUL characters')
+  writer.text(value)
+}
+
+function writeNumber(writer: Writer, op: Op, field: FieldDefinition, value: unknown): void {
+  if (typeof value !== 'number' || Number.isNaN(value)) refuse(op, field, 'a number')
+  if (field.type === 'u64' || field.type === 'i64') writer.u64(value)
+  else writer.u32(value)
+}
+
+class Encoder {
+  readonly writer = new Writer()
+  readonly slots: SlotTable
+  index: number
+
+  constructor(slots: SlotTable, index: number) {
+    this.slots = slots
+    this.index = index
+  }
+
+  ops(ops: readonly Op[]): void {
+    for (const op of ops) this.op(op)
+  }
+
+  op(op: Op): void {
+    const definition = opDefinitions[op.op]
+    if (definition === undefined) throw new StrakeError('invalid_argument', `There is no op '${String(op.op)}'.`, { details: { op } })
+    const { writer } = this
+    const head = writer.reserve(16)
+    writer.buffer.writeUInt16LE(definition.code, head)
+    writer.buffer.writeUInt16LE(op.tolerate?.[0] ? errnoNumbers[op.tolerate[0]] : 0, head + 2)
+    writer.buffer.writeUInt16LE(op.tolerate?.[1] ? errnoNumbers[op.tolerate[1]] : 0, head + 4)
+    writer.buffer.writeUInt16LE(0, head + 6)
+    writer.buffer.writeUInt32LE(this.index, head + 8)
+    this.index += 1
+    const values = op as unknown as Readonly<Record<string, unknown>>
+    for (const field of definition.fields) this.field(op, field, values[field.name] ?? field.fallback)
+    writer.buffer.writeUInt32LE(writer.length - head - 16, head + 12)
+  }
+
+  field(op: Op, field: FieldDefinition, value: unknown): void {
+    const { writer } = this
+    switch (field.type) {
+      case 'str':
+      case 'path':
+        return writeText(writer, op, field, value)
+      case 'strs':
+        if (!Array.isArray(value)) refuse(op, field, 'an array of strings')
+        writer.u32(value.length)
+        for (const each of value) writeText(writer, op, field, each)
+        return
+      case 'bytes':
+        if (!(value instanceof Uint8Array)) refuse(op, field, 'a Uint8Array')
+        return writer.bytes(value)
+      case 'u32s':
+        if (!Array.isArray(value)) refuse(op, field, 'an array of numbers')
+        writer.u32(value.length)
+        for (const each of value) writer.u32(Number(each))
+        return
+      case 'fd':
+      case 'out':
+        if (typeof value !== 'string') refuse(op, field, 'the name of a slot')
+        return writer.u32(field.type === 'fd' ? this.slots.get(value) : this.slots.fill(value))
+      case 'ops': {
+        if (!Array.isArray(value)) refuse(op, field, 'an array of ops')
+        const at = writer.reserve(4)
+        this.ops(value as readonly Op[])
+        writer.buffer.writeUInt32LE(writer.length - at - 4, at)
+        return
+      }
+      default:
+        return writeNumber(writer, op, field, value)
+    }
+  }
+
+  done(): Buffer {
+    return this.writer.buffer.subarray(0, this.writer.length)
+  }
+}
+
+/** Encodes ops as the interpreter reads them (native/protocol.h). Throws `invalid_argument`. */
+export function encodeOps(ops: readonly Op[], slots: SlotTable): Buffer {
+  const encoder = new Encoder(slots, 0)
+  encoder.ops(ops)
+  return encoder.done()
+}
+
+interface EncodedPrefix {
+  readonly bytes: Buffer
+  readonly names: readonly string[]
+  readonly count: number
+}
+
+const prefixes = new WeakMap<readonly Op[], EncodedPrefix>()
+
+function filledNames(ops: readonly Op[]): string[] {
+  const names: string[] = []
+  for (const op of ops) {
+    const values = op as unknown as Readonly<Record<string, unknown>>
+    for (const field of opDefinitions[op.op].fields) if (field.type === 'out') names.push(String(values[field.name]))
+    if (op.op === 'fork') names.push(...filledNames(op.ops))
+  }
+  return names
+}
+
+/** Prepared ops are shared by many programs: each list is encoded once. */
+function encodePrefix(ops: readonly Op[]): EncodedPrefix {
+  const known = prefixes.get(ops)
+  if (known) return known
+  const encoder = new Encoder(new SlotTable(), 0)
+  encoder.ops(ops)
+  const made = { bytes: Buffer.from(encoder.done()), names: filledNames(ops), count: encoder.index }
+  prefixes.set(ops, made)
+  return made
+}
+
+/** Encodes a program with its header: clone flags, and how many bytes of its ops are prepared ones. Throws `invalid_argument`. */
+export function encodeProgram(program: Program, given: readonly string[]): Buffer {
+  const slots = new SlotTable()
+  const prefix = program.prepared && program.prepared.length > 0 ? encodePrefix(program.prepared) : undefined
+  for (const name of prefix?.names ?? []) slots.fill(name)
+  slots.give(given)
+  const encoder = new Encoder(slots, prefix?.count ?? 0)
+  const { writer } = encoder
+  writer.u64(program.clone)
+  writer.u32(prefix?.bytes.length ?? 0)
+  writer.u32(0)
+  if (prefix) writer.buffer.set(prefix.bytes, writer.reserve(prefix.bytes.length))
+  encoder.ops(program.ops)
+  return encoder.done()
+}

@@ -1,0 +1,97 @@
+import { closeSync } from 'node:fs'
+import { constants } from 'node:os'
+import { StrakeError } from '../errors/index.ts'
+import { kernelRefused, type Program } from '../sys/index.ts'
+import type { Child, ChildExit } from './agent.ts'
+
+const signalNames = new Map<number, NodeJS.Signals>(
+  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+)
+
+/** `9` → `SIGKILL`. */
+export function signalName(number: number): NodeJS.Signals | null {
+  return signalNames.get(number) ?? null
+}
+
+/** The exit report of native/protocol.h. */
+export function readExit(payload: Buffer | undefined): ChildExit {
+  if (!payload || payload.length < 32) return lostExit
+  const code = payload.readInt32LE(0)
+  const signal = payload.readInt32LE(4)
+  return {
+    exitCode: code >= 0 ? code : null,
+    signal: signal > 0 ? signalName(signal) : null,
+    usage: {
+      userMicros: Number(payload.readBigUInt64LE(8)),
+      systemMicros: Number(payload.readBigUInt64LE(16)),
+      peakMemory: Number(payload.readBigUInt64LE(24)) * 1024,
+    },
+  }
+}
+
+/** Of a child whose agent died: the kernel killed it with the agent's pid namespace. */
+export const lostExit: ChildExit = {
+  exitCode: null,
+  signal: 'SIGKILL',
+  usage: { userMicros: 0, systemMicros: 0, peakMemory: 0 },
+  lost: true,
+}
+
+/** A child as its owner follows it, from the messages of the agent. */
+export class ChildState implements Child {
+  readonly id: number
+  readonly fds: Record<string, number> = {}
+  readonly started: Promise<number>
+  readonly ended: Promise<ChildExit>
+  readonly #program: Program
+  readonly #sendSignal: (signal: number) => void
+  #resolveStarted!: (pid: number) => void
+  #rejectStarted!: (error: unknown) => void
+  #resolveEnded!: (exit: ChildExit) => void
+  #state: 'starting' | 'failed' | 'running' | 'ended' = 'starting'
+
+  constructor(id: number, program: Program, sendSignal: (signal: number) => void) {
+    this.id = id
+    this.#program = program
+    this.#sendSignal = sendSignal
+    this.started = new Promise((resolve, reject) => {
+      this.#resolveStarted = resolve
+      this.#rejectStarted = reject
+    })
+    this.started.catch(() => undefined)
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+  }
+
+  kill(signal: number): void {
+    if (this.#state !== 'ended') this.#sendSignal(signal)
+  }
+
+  start(pid: number): void {
+    if (this.#state !== 'starting') return
+    this.#state = 'running'
+    this.#resolveStarted(pid)
+  }
+
+  fail(index: number, errno: number): void {
+    if (this.#state !== 'starting') return
+    this.#state = 'failed'
+    this.#rejectStarted(kernelRefused([...(this.#program.prepared ?? []), ...this.#program.ops], index, errno))
+  }
+
+  end(exit: ChildExit): void {
+    if (this.#state === 'ended') return
+    const before = this.#state
+    this.#state = 'ended'
+    if (before === 'starting') {
+      this.#rejectStarted(
+        new StrakeError(exit.lost ? 'zygote_lost' : 'process_failed', 'The process ended before its command was started.', {
+          details: { exitCode: exit.exitCode, signal: exit.signal },
+        }),
+      )
+    }
+    if (before !== 'running') for (const fd of Object.values(this.fds)) closeSync(fd)
+    this.#resolveEnded(exit)
+  }
+}

@@ -1,0 +1,309 @@
+import { closeSync, readSync } from 'node:fs'
+import { constants } from 'node:os'
+import { StrakeError } from '../errors/index.ts'
+import { binding, type RawReply, type Watcher } from '../../native/binding.ts'
+import { encodeOps, encodeProgram, errnoNumbers, flatten, kernelRefused, opDefinitions, SlotTable, type Op, type Program } from '../sys/index.ts'
+import type { Agent, Child, GivenFds, OpResult, Reply, StartOptions } from './agent.ts'
+import { ChildState, lostExit, readExit } from './child.ts'
+import { encodeRequest, largestFdCount, largestInline, replies, requestFlags, requests, type RequestOptions } from './protocol.ts'
+
+interface PendingRun {
+  readonly ops: readonly Op[]
+  readonly fds: Record<string, number>
+  resolve(reply: Reply): void
+  reject(error: unknown): void
+}
+
+interface Waiting {
+  readonly message: Buffer
+  readonly fds: readonly number[]
+  readonly done: () => void
+}
+
+function resultTypes(ops: readonly Op[]): ('u64' | 'bytes')[] {
+  const types: ('u64' | 'bytes')[] = []
+  for (const op of flatten(ops)) {
+    const type = opDefinitions[op.op].result
+    if (type) types.push(type)
+  }
+  return types
+}
+
+function decodeResults(ops: readonly Op[], bytes: Buffer | undefined): OpResult[] {
+  const results: OpResult[] = []
+  if (!bytes) return results
+  let at = 0
+  for (const type of resultTypes(ops)) {
+    if (at >= bytes.length) break
+    if (type === 'u64') {
+      results.push(Number(bytes.readBigUInt64LE(at)))
+      at += 8
+    } else {
+      const length = bytes.readUInt32LE(at)
+      results.push(bytes.subarray(at + 4, at + 4 + length))
+      at += 4 + length
+    }
+  }
+  return results
+}
+
+function readWhole(fd: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length)
+  let done = 0
+  while (done < length) {
+    const count = readSync(fd, bytes, done, length - done, done)
+    if (count === 0) break
+    done += count
+  }
+  return bytes.subarray(0, done)
+}
+
+const readable = 1
+const writable = 2
+
+/** The owner's end of an agent's socket. It keeps the event loop alive only while something is awaited. */
+export class Connection implements Agent {
+  readonly #native = binding()
+  readonly #channel: number
+  readonly #watcher: Watcher
+  readonly #runs = new Map<number, PendingRun>()
+  readonly #children = new Map<number, ChildState>()
+  readonly #queue: Waiting[] = []
+  readonly #slots = new SlotTable()
+  #nextId = 1
+  #isOpen = true
+  #isHeld = true
+  #extraHolds = 0
+  #pid = 0
+  #resolveHello!: (pid: number) => void
+  #rejectHello!: (error: unknown) => void
+  #resolveEnded!: () => void
+  /** Resolves to the agent's pid once it answers. */
+  readonly ready: Promise<number>
+  readonly ended: Promise<void>
+
+  constructor(channel: number) {
+    this.#channel = channel
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveHello = resolve
+      this.#rejectHello = reject
+    })
+    this.ready.catch(() => undefined)
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+    this.#watcher = this.#native.watch(channel, readable, (events) => this.#onEvent(events))
+  }
+
+  get pid(): number {
+    return this.#pid
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  run(ops: readonly Op[], fds: GivenFds = {}): Promise<Reply> {
+    return this.#run(ops, fds, new SlotTable(), 0)
+  }
+
+  /** As `run`, but what the ops' `out` slots hold, and the fds given along, stay for later calls of this method. */
+  runKeeping(ops: readonly Op[], fds: GivenFds = {}): Promise<Reply> {
+    return this.#run(ops, fds, this.#slots, requestFlags.keep)
+  }
+
+  #run(ops: readonly Op[], fds: GivenFds, slots: SlotTable, flags: number): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const id = this.#newId()
+      slots.give(Object.keys(fds))
+      const payload = encodeOps(ops, slots)
+      this.#runs.set(id, { ops, fds: {}, resolve, reject })
+      this.#send(requests.run, id, payload, fds, { flags })
+    })
+  }
+
+  start(program: Program, fds: GivenFds = {}, options: StartOptions = {}): Child {
+    const id = this.#newId()
+    const payload = encodeProgram(program, Object.keys(fds))
+    const child = new ChildState(id, program, (signal) => this.#kill(id, signal))
+    this.#children.set(id, child)
+    const flags = options.runsInit ? requestFlags.init : 0
+    this.#send(requests.start, id, payload, fds, { flags, fault: options.fault }, options.onSent)
+    return child
+  }
+
+  /** Asks the agent to keep `count` children that have carried out `program`'s prepared ops already. */
+  keepSpares(program: Program, count: number): void {
+    this.#send(requests.spares, 0, encodeProgram({ ...program, ops: [] }, []), {}, { count })
+  }
+
+  /** Until the returned function is called, the connection keeps the event loop alive. */
+  hold(): () => void {
+    this.#extraHolds += 1
+    this.#updateHold()
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#extraHolds -= 1
+      this.#updateHold()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#shut(new StrakeError('zygote_lost', 'The agent was closed.'))
+    return this.ended
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #newId(): number {
+    this.#assertOpen()
+    const id = this.#nextId
+    this.#nextId = id === 0xffff_ffff ? 1 : id + 1
+    return id
+  }
+
+  #assertOpen(): void {
+    if (!this.#isOpen) throw new StrakeError('zygote_lost', 'The agent has ended.')
+  }
+
+  #kill(id: number, signal: number): void {
+    if (!this.#isOpen) return
+    const payload = Buffer.alloc(4)
+    payload.writeInt32LE(signal, 0)
+    this.#send(requests.kill, id, payload, {}, {})
+  }
+
+  #send(type: number, id: number, payload: Uint8Array, given: GivenFds, options: RequestOptions, onSent?: () => void): void {
+    const fds = Object.values(given)
+    if (fds.length > largestFdCount) throw new StrakeError('limit_exceeded', `At most ${largestFdCount} fds can be given along.`)
+    const isLarge = payload.length > largestInline
+    const message = encodeRequest(type, id, payload, options, isLarge)
+    let large = -1
+    if (isLarge) {
+      large = this.#native.memfd('strake-request', payload, false)
+      if (large < 0) throw kernelRefused([], -1, -large)
+      fds.unshift(large)
+    }
+    const done = (): void => {
+      if (large >= 0) closeSync(large)
+      onSent?.()
+    }
+    this.#updateHold()
+    if (this.#queue.length === 0) {
+      const error = this.#native.send(this.#channel, message, fds)
+      if (error === 0) return done()
+      if (error !== errnoNumbers.EAGAIN) {
+        done()
+        // The reader sees the end of the socket too, and ends what was pending.
+        return
+      }
+    }
+    this.#queue.push({ message, fds, done })
+    this.#native.rewatch(this.#watcher, readable | writable)
+  }
+
+  #flush(): void {
+    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      const error = this.#native.send(this.#channel, next.message, next.fds)
+      if (error === errnoNumbers.EAGAIN) return
+      next.done()
+      this.#queue.shift()
+    }
+    this.#native.rewatch(this.#watcher, readable)
+  }
+
+  #onEvent(events: number): void {
+    if (events & writable && this.#queue.length > 0) this.#flush()
+    while (this.#isOpen) {
+      const reply = this.#native.receive(this.#channel)
+      if (reply === undefined) break
+      if (reply === null) {
+        this.#shut(new StrakeError('zygote_lost', 'The process that holds the namespaces has ended unexpectedly.', { hint: 'Start again: the next start makes a new one.' }))
+        return
+      }
+      this.#onReply(reply)
+    }
+    this.#updateHold()
+  }
+
+  #onReply(reply: RawReply): void {
+    const [type, id, flags, length, value, extra] = reply
+    const fds = reply[8] ?? []
+    let payload = reply[6]
+    if (flags & requestFlags.large && fds[0] !== undefined) {
+      payload = readWhole(fds[0], length)
+      closeSync(fds[0])
+    }
+    const run = this.#runs.get(id)
+    const child = this.#children.get(id)
+    switch (type) {
+      case replies.hello:
+        this.#pid = reply[7] ?? 0
+        this.#resolveHello(this.#pid)
+        return
+      case replies.done:
+        this.#runs.delete(id)
+        run?.resolve({ results: decodeResults(run.ops, payload), fds: run.fds })
+        return
+      case replies.failed:
+        if (run) {
+          this.#runs.delete(id)
+          for (const fd of Object.values(run.fds)) closeSync(fd)
+          run.reject(kernelRefused(run.ops, extra, value))
+        }
+        child?.fail(extra, value)
+        return
+      case replies.started:
+        child?.start(reply[7] ?? 0)
+        return
+      case replies.exit:
+        this.#children.delete(id)
+        child?.end(readExit(payload))
+        return
+      case replies.fd: {
+        const name = payload?.toString() ?? ''
+        const fd = fds[0]
+        if (fd === undefined) return
+        if (run) run.fds[name] = fd
+        else if (child) child.fds[name] = fd
+        else closeSync(fd)
+        return
+      }
+      default:
+        for (const fd of fds) closeSync(fd)
+    }
+  }
+
+  #updateHold(): void {
+    if (!this.#isOpen) return
+    const holds = this.#runs.size > 0 || this.#children.size > 0 || this.#extraHolds > 0 || this.#queue.length > 0 || this.#pid === 0
+    if (holds === this.#isHeld) return
+    this.#isHeld = holds
+    this.#native.hold(this.#watcher, holds)
+  }
+
+  #shut(error: StrakeError): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#native.unwatch(this.#watcher)
+    closeSync(this.#channel)
+    this.#rejectHello(error)
+    for (const waiting of this.#queue.splice(0)) waiting.done()
+    for (const run of this.#runs.values()) run.reject(error)
+    this.#runs.clear()
+    for (const child of this.#children.values()) child.end(lostExit)
+    this.#children.clear()
+    this.#resolveEnded()
+  }
+}
+
+/** The number of a signal by its name. Throws `invalid_argument`. */
+export function signalNumber(signal: NodeJS.Signals | number): number {
+  const number = typeof signal === 'number' ? signal : constants.signals[signal]
+  if (Number.isInteger(number) && number > 0 && number <= 64) return number
+  throw new StrakeError('invalid_argument', `There is no signal ${String(signal)}.`, { hint: "Name it as signal(7) does: 'SIGTERM'." })
+}

@@ -1,0 +1,5 @@
+export * from './agent.ts'
+export { Connection, signalNumber } from './connection.ts'
+export { signalName } from './child.ts'
+export { allCapabilities, launchAgent, whenEnded, writeIdMaps, type LaunchOptions } from './launch.ts'
+export * from './zygote.ts'

@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { StrakeError } from '../lib/errors/index.ts'
+
+/** A file descriptor watched in the event loop; opaque. */
+export interface Watcher {
+  readonly brand: unique symbol
+}
+
+/** One message of an agent: type, id, flags, length, value, extra, payload, pid of the sender, fds. */
+export type RawReply = readonly [number, number, number, number, number, number, Buffer | undefined, number | undefined, number[] | undefined]
+
+/** The addon (native/addon.c). Where a call can fail it returns errno, or -errno in place of a file descriptor: it never throws for it. */
+export interface NativeBinding {
+  spawn(program: Uint8Array, fds: readonly number[]): [pidOrError: number, pidfdOrIndex: number]
+  reap(pidfd: number): [code: number, signal: number] | undefined
+  run(ops: Uint8Array, fds: readonly number[]): [errno: number, index: number, results: Buffer, fds: number[]]
+  channel(): [here: number, there: number]
+  /** `nonBlockingSide`: 0 the reading one, 1 the writing one. */
+  pipe(nonBlockingSide: 0 | 1): [read: number, write: number]
+  memfd(name: string, bytes: Uint8Array, sealed: boolean): number
+  read(fd: number, bytes: Uint8Array): number
+  write(fd: number, bytes: Uint8Array): number
+  flock(fd: number, operation: number): number
+  send(channel: number, bytes: Uint8Array, fds: readonly number[]): number
+  receive(channel: number): RawReply | undefined | null
+  opTable(): [name: string, types: string][]
+  /** events: 1 readable, 2 writable. */
+  watch(fd: number, events: number, callback: (events: number) => void): Watcher
+  rewatch(watcher: Watcher, events: number): void
+  unwatch(watcher: Watcher): void
+  hold(watcher: Watcher, holds: boolean): void
+}
+
+let loaded: NativeBinding | undefined
+
+/** The directory of the package: this file's may be `native/` or, when bundled, `dist/`. */
+function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(directory, 'binding.gyp')) && !existsSync(join(directory, 'prebuilds'))) {
+    const parent = dirname(directory)
+    if (parent === directory) return dirname(fileURLToPath(import.meta.url))
+    directory = parent
+  }
+  return directory
+}
+
+/** Throws `unsupported_platform` where containers cannot be made; touches nothing. */
+export function requireLinux(): void {
+  if (process.platform === 'linux') return
+  throw new StrakeError('unsupported_platform', `Containers need Linux; this is ${process.platform}.`, {
+    hint: process.platform === 'win32' ? 'Run Node inside WSL 2.' : 'Run Node inside a Linux virtual machine, such as one of Lima.',
+    details: { platform: process.platform, arch: process.arch },
+  })
+}
+
+/** The addon, loaded on first use. Throws `unsupported_platform`. */
+export function binding(): NativeBinding {
+  if (loaded) return loaded
+  requireLinux()
+  const require = createRequire(import.meta.url)
+  const load = require('node-gyp-build') as (root: string) => NativeBinding
+  try {
+    loaded = load(packageRoot())
+  } catch (cause) {
+    throw new StrakeError('unsupported_platform', `The native part of strake is missing for ${process.platform}-${process.arch}.`, {
+      hint: 'Build it: npx node-gyp rebuild, in the directory of the package (needs a C compiler and Python).',
+      cause,
+    })
+  }
+  return loaded
+}
+
+/** Where the static helper is that becomes the zygote. Throws `unsupported_platform`. */
+export function initPath(): string {
+  const root = packageRoot()
+  const candidates = [join(root, 'build', 'Release', 'strake-init'), join(root, 'prebuilds', `linux-${process.arch}`, 'strake-init')]
+  const found = candidates.find((path) => existsSync(path))
+  if (found) return found
+  throw new StrakeError('unsupported_platform', 'strake-init is missing from the package.', { hint: 'Build it: npx node-gyp rebuild.', details: { candidates } })
+}
