@@ -38,6 +38,8 @@ function fingerprint(paths, wanted = () => true) {
   return hash.digest('hex')
 }
 
+const lacks = (made, source) => existsSync(join(root, source)) && !existsSync(join(root, made))
+
 /** The parts in the order in which they need each other: what each is made of, where its stamp lies, and how it is made. */
 const parts = [
   {
@@ -61,7 +63,7 @@ const parts = [
     name: 'bundle',
     stamp: 'dist/.setup-stamp',
     sources: () => fingerprint(['lib', 'repl', 'native', 'tsup.config.ts'], (file) => file.endsWith('.ts')),
-    missing: () => !existsSync(join(root, 'dist/index.js')),
+    missing: () => lacks('dist/index.js', 'lib/index.ts'),
     make: makeBundle,
   },
   {
@@ -69,7 +71,7 @@ const parts = [
     name: 'declarations',
     stamp: 'dist/.types-stamp',
     sources: () => fingerprint(['lib', 'native', 'tsup.config.ts'], (file) => file.endsWith('.ts')),
-    missing: () => !existsSync(join(root, 'dist/index.d.ts')),
+    missing: () => lacks('dist/index.d.ts', 'lib/index.ts'),
     make: () => run(process.execPath, ['node_modules/tsup/dist/cli-default.js', '--silent'], { STRAKE_BUNDLE: 'types' }),
   },
 ]

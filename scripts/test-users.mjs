@@ -56,6 +56,8 @@ function provideUser({ name, ids }) {
 function copyTree(directory) {
   const left = new Set(['.git', 'prebuilds', 'dist.new', '.setup.lock'].map((name) => join(root, name)))
   cpSync(root, directory, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true, filter: (path) => !left.has(path) })
+  // Nothing to make there, or made now: the users themselves may not write.
+  must(process.execPath, [join(directory, 'scripts/setup.mjs')])
   must('chmod', ['-R', 'a+rX,go-w', directory])
 }
 

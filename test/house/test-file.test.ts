@@ -91,7 +91,7 @@ test('a file that runs out of time is ended with what it started', async () => {
 
 test('each file gets a store of its own, which is removed', async () => {
   const result = await outcome(`import { test } from ${uvu}; import { mkdirSync } from 'node:fs'
-    test('a', () => { mkdirSync(process.env.STRAKE_ROOT + '/work/work', { recursive: true, mode: 0 }); console.log('at=' + process.env.STRAKE_ROOT) }); test.run()`)
+    test('a', () => { mkdirSync(process.env.STRAKE_ROOT + '/work'); mkdirSync(process.env.STRAKE_ROOT + '/work/work', 0); console.log('at=' + process.env.STRAKE_ROOT) }); test.run()`)
   assert.equal(numbers(result), [1, 0, 0])
   const store = /at=(.*)/.exec(result.text)?.[1] ?? ''
   assert.match(store, 'it.test.mts')
