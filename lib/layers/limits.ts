@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/error.ts'
+import { StrakeError } from '../errors/index.ts'
 
 /** What an untrusted layer may ask for at most. Sizes in bytes. Each is refused with `limit_exceeded` and `details.limit` its name. */
 export interface LayerLimits {

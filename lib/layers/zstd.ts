@@ -1,6 +1,6 @@
 import { pipeline, Readable, type Transform } from 'node:stream'
 import zlib from 'node:zlib'
-import { StrakeError } from '../errors/error.ts'
+import { StrakeError } from '../errors/index.ts'
 import type { ByteStream } from '../store/index.ts'
 import { layerInvalid, limitExceeded, type LayerLimits } from './limits.ts'
 import { ByteSource } from './source.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { StrakeError, type ErrorCode } from '../errors/error.ts'
+import { StrakeError, type ErrorCode } from '../errors/index.ts'
 
 declare const brand: unique symbol
 

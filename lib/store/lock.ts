@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StrakeError } from '../errors/error.ts'
+import { StrakeError } from '../errors/index.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 
 export interface LockOptions {

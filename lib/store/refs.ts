@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StrakeError } from '../errors/error.ts'
+import { StrakeError } from '../errors/index.ts'
 import { isDigest, type Digest } from './digest.ts'
 import { failedWith, replaceFile } from './files.ts'
 import type { FileLock } from './lock.ts'

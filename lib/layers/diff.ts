@@ -1,0 +1,207 @@
+import { closeSync } from 'node:fs'
+import { StrakeError } from '../errors/index.ts'
+import { decodeRecords, flags, type FileRecord, type Op } from '../sys/index.ts'
+import type { Agent } from '../zygote/index.ts'
+import { readToEnd } from './copy-up.ts'
+import { isDirectory, isOpaque, isWhiteout } from './lower.ts'
+import { fromByteString, toByteString, whiteoutPrefix, type ByteString } from './names.ts'
+import type { LayerEntry } from './pack.ts'
+import { isOverlayMark, plainCapability } from './xattrs.ts'
+
+export interface DiffOptions {
+  /** Paths from the root that are left out, with all that is under them: mount points of ours, say. */
+  readonly exclude?: readonly string[] | undefined
+  /** false where only one id is mapped: everything is said to be root's. Default true. */
+  readonly ownership?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_CLOEXEC } = flags.O
+const filesAtOnce = 24
+const directoriesAtOnce = 32
+
+interface Found {
+  readonly path: ByteString
+  readonly record: FileRecord
+}
+
+/**
+ * What the upper directory of an overlay, the root of `agent`, says about the layers below it, as entries of a layer: sorted by path, a
+ * directory before what is in it; overlayfs' whiteouts and opaque marks become `.wh.` names (image-spec, layer.md). Sockets
+ * are left out, as every tar does. Nothing may write to the directory meanwhile: `layer_invalid` if a file changes its size.
+ */
+export async function* diffEntries(agent: Agent, options: DiffOptions = {}): AsyncGenerator<LayerEntry, void, void> {
+  const excluded = new Set((options.exclude ?? []).map((path) => toByteString(path).replace(/^\/+|\/+$/g, '')))
+  const links = new Map<string, ByteString>()
+  const waiting = new FileQueue(agent)
+  try {
+    for await (const found of walk(agent, excluded)) {
+      if (options.signal?.aborted) throw new StrakeError('aborted', 'packing was aborted', { cause: options.signal.reason })
+      for (const { entry, file } of entriesOf(found, links, options.ownership ?? true)) yield* waiting.add(entry, file)
+    }
+    yield* waiting.flush()
+  } finally {
+    waiting.close()
+  }
+}
+
+/** Depth first, names in order of their bytes. */
+async function* walk(agent: Agent, excluded: ReadonlySet<ByteString>): AsyncGenerator<Found, void, void> {
+  const [root] = await readMany(agent, [''])
+  const stack = [childrenOf('', root ?? [], excluded)]
+  const read = new Map<ByteString, FileRecord[]>()
+  for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
+    const found = level.pop()
+    if (found === undefined) {
+      stack.pop()
+      continue
+    }
+    yield found
+    if (!isDirectory(found.record)) continue
+    if (!read.has(found.path)) {
+      // Its siblings come next: one request reads many of them.
+      const ahead = [found, ...level.filter(({ record }) => isDirectory(record)).slice(-(directoriesAtOnce - 1))]
+      const lists = await readMany(agent, ahead.map(({ path }) => path))
+      for (const [index, { path }] of ahead.entries()) read.set(path, lists[index] ?? [])
+    }
+    stack.push(childrenOf(found.path, read.get(found.path) ?? [], excluded))
+    read.delete(found.path)
+  }
+}
+
+/** In reverse, so that `pop` gives the first. */
+function childrenOf(directory: ByteString, records: readonly FileRecord[], excluded: ReadonlySet<ByteString>): Found[] {
+  return records
+    .map((record) => {
+      const name = record.name.toString('latin1')
+      return { path: directory === '' ? name : `${directory}/${name}`, record }
+    })
+    .filter(({ path }) => !excluded.has(path))
+    .sort((one, other) => (one.path < other.path ? 1 : -1))
+}
+
+async function readMany(agent: Agent, paths: readonly ByteString[]): Promise<FileRecord[][]> {
+  const { results } = await agent.run(paths.map((path): Op => ({ op: 'readDir', path: fromByteString(`/${path}`) })))
+  return results.map((result) => (result instanceof Uint8Array ? decodeRecords(result) : []))
+}
+
+/** `file` is the path to read the content from. */
+function* entriesOf(found: Found, links: Map<string, ByteString>, ownership: boolean): Generator<{ entry: LayerEntry; file?: ByteString }> {
+  const { path, record } = found
+  if (isWhiteout(record)) {
+    const at = path.lastIndexOf('/') + 1
+    const name = fromByteString(`${path.slice(0, at)}${whiteoutPrefix}${path.slice(at)}`)
+    yield { entry: { path: name, type: 'file', content: Buffer.alloc(0) } }
+    return
+  }
+  const common = {
+    path: fromByteString(path),
+    mode: record.mode & 0o7777,
+    uid: ownership ? record.uid : 0,
+    gid: ownership ? record.gid : 0,
+    mtime: timeOf(record),
+    xattrs: shippedXattrs(record),
+  }
+  if (isDirectory(record)) {
+    yield { entry: { ...common, type: 'directory' } }
+    if (isOpaque(record)) yield { entry: { path: fromByteString(`${path}/.wh..wh..opq`), type: 'file', content: Buffer.alloc(0) } }
+    return
+  }
+  if (record.nlink > 1) {
+    const identity = `${record.dev}:${record.ino}`
+    const first = links.get(identity)
+    if (first !== undefined) {
+      yield { entry: { ...common, type: 'link', linkPath: fromByteString(first), xattrs: new Map() } }
+      return
+    }
+    links.set(identity, path)
+  }
+  switch (record.mode & 0o170000) {
+    case 0o100000:
+      yield { entry: { ...common, type: 'file', size: record.size }, file: path }
+      return
+    case 0o120000:
+      yield { entry: { ...common, type: 'symlink', mode: 0o777, linkPath: record.target } }
+      return
+    case 0o010000:
+      yield { entry: { ...common, type: 'fifo' } }
+      return
+    case 0o020000:
+      yield { entry: { ...common, type: 'character', major: record.rdevMajor, minor: record.rdevMinor } }
+      return
+    case 0o060000:
+      yield { entry: { ...common, type: 'block', major: record.rdevMajor, minor: record.rdevMinor } }
+      return
+    default:
+      return
+  }
+}
+
+function timeOf(record: FileRecord): { sec: number; nsec: number } {
+  return { sec: record.mtimeSec, nsec: record.mtimeNsec }
+}
+
+function shippedXattrs(record: FileRecord): Map<string, Buffer> {
+  const shipped = new Map<string, Buffer>()
+  for (const [name, value] of record.xattrs) {
+    if (isOverlayMark(name) || name === 'security.selinux') continue
+    const capability = name === 'security.capability' ? plainCapability(value) : value
+    if (capability !== undefined) shipped.set(name, capability)
+  }
+  return shipped
+}
+
+/** Holds entries back until a request's worth of files can be opened at once; keeps their order. */
+class FileQueue {
+  readonly #agent: Agent
+  #entries: { readonly entry: LayerEntry; readonly file: ByteString | undefined }[] = []
+  #files = 0
+  #open: Record<string, number> = {}
+
+  constructor(agent: Agent) {
+    this.#agent = agent
+  }
+
+  async *add(entry: LayerEntry, file: ByteString | undefined): AsyncGenerator<LayerEntry> {
+    const reads = file !== undefined && entry.size !== 0
+    this.#entries.push({ entry: reads ? entry : { ...entry, content: entry.type === 'file' ? Buffer.alloc(0) : undefined }, file: reads ? file : undefined })
+    this.#files += reads ? 1 : 0
+    if (this.#files >= filesAtOnce || this.#entries.length >= 1000) yield* this.flush()
+  }
+
+  async *flush(): AsyncGenerator<LayerEntry> {
+    const entries = this.#entries
+    this.#entries = []
+    this.#files = 0
+    const names = entries.flatMap(({ file }, index) => (file === undefined ? [] : [{ file, name: `file${index}` }]))
+    if (names.length > 0) {
+      const { fds } = await this.#agent.run(names.flatMap(({ file, name }): Op[] => [
+        { op: 'open', path: fromByteString(`/${file}`), flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, out: name },
+        { op: 'sendFd', fd: name, name },
+        { op: 'close', fd: name },
+      ]))
+      this.close()
+      this.#open = { ...fds }
+    }
+    for (const [index, { entry, file }] of entries.entries()) {
+      if (file === undefined) {
+        yield entry
+        continue
+      }
+      yield { ...entry, content: this.#read(`file${index}`) }
+    }
+  }
+
+  /** An fd is this queue's until its content is asked for. */
+  async *#read(name: string): AsyncGenerator<Buffer, void, void> {
+    const fd = this.#open[name]
+    if (fd === undefined) throw new Error(`no fd came back for ${name}`)
+    delete this.#open[name]
+    yield* readToEnd(fd)
+  }
+
+  close(): void {
+    for (const fd of Object.values(this.#open)) closeSync(fd)
+    this.#open = {}
+  }
+}

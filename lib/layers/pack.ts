@@ -1,0 +1,205 @@
+import type { ByteStream } from '../store/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import type { EntryType, Time } from './entry.ts'
+import { blockSize } from './header.ts'
+import { formatPaxRecord, formatPaxTime } from './pax.ts'
+import { toByteString } from './names.ts'
+
+/** An entry to be packed. Strings are UTF-8, bytes stay as they are. */
+export interface LayerEntry {
+  /** Relative to the root; a leading slash is taken off. */
+  readonly path: string | Uint8Array
+  readonly type: EntryType
+  /** Default 0755 for directories, 0777 for symlinks, else 0644. */
+  readonly mode?: number
+  /** Default 0. */
+  readonly uid?: number
+  /** Default 0. */
+  readonly gid?: number
+  /** Default 1970. */
+  readonly mtime?: Time
+  /** Of a file: its content, and if that is a stream, its exact size in bytes. */
+  readonly content?: string | Uint8Array | ByteStream | undefined
+  readonly size?: number | undefined
+  /** The target of a symlink; the path of the entry that a hard link links to. */
+  readonly linkPath?: string | Uint8Array
+  readonly major?: number
+  readonly minor?: number
+  readonly xattrs?: ReadonlyMap<string, Uint8Array>
+}
+
+export interface PackOptions {
+  /** Seconds since 1970: later times become this one (SOURCE_DATE_EPOCH, reproducible-builds.org). */
+  readonly clampTime?: number | undefined
+}
+
+const typeFlags: Readonly<Record<EntryType, string>> = { file: '0', link: '1', symlink: '2', character: '3', block: '4', directory: '5', fifo: '6' }
+const pieceSize = 512 * 1024
+const largestOctal7 = 0o7777777
+const largestOctal11 = 0o77777777777
+
+/**
+ * Packs entries, in the order given, into an uncompressed tar: plain ustar, with PAX records only for what does not fit: long names, large
+ * ids and sizes, fractions of seconds, xattrs. The same entries give the same bytes.
+ */
+export async function* packLayer(entries: AsyncIterable<LayerEntry> | Iterable<LayerEntry>, options: PackOptions = {}): AsyncGenerator<Buffer, void, void> {
+  const out = new Gatherer()
+  for await (const entry of entries) {
+    yield* out.add(formatEntry(entry, options))
+    if (entry.type !== 'file') continue
+    const size = sizeOf(entry)
+    let written = 0
+    for await (const piece of contentOf(entry)) {
+      written += piece.length
+      if (written > size) throw changed(entry)
+      yield* out.add(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength))
+    }
+    if (written !== size) throw changed(entry)
+    yield* out.add(padding(size))
+  }
+  yield* out.add(Buffer.alloc(2 * blockSize))
+  yield* out.end()
+}
+
+/** Joins small pieces, which headers and most files are, into larger ones. */
+class Gatherer {
+  #pieces: Buffer[] = []
+  #length = 0;
+
+  *add(piece: Buffer): Generator<Buffer> {
+    if (piece.length === 0) return
+    this.#pieces.push(piece)
+    this.#length += piece.length
+    if (this.#length >= pieceSize) yield* this.end()
+  }
+
+  *end(): Generator<Buffer> {
+    if (this.#length === 0) return
+    const [first] = this.#pieces
+    yield this.#pieces.length === 1 && first ? first : Buffer.concat(this.#pieces, this.#length)
+    this.#pieces = []
+    this.#length = 0
+  }
+}
+
+function changed(entry: LayerEntry): StrakeError {
+  return new StrakeError('layer_invalid', `${JSON.stringify(toByteString(entry.path))} changed its size while it was packed`, { hint: 'pack a directory that nothing writes to' })
+}
+
+function sizeOf(entry: LayerEntry): number {
+  if (entry.type !== 'file') return 0
+  if (typeof entry.content === 'string') return Buffer.byteLength(entry.content)
+  if (entry.content instanceof Uint8Array) return entry.content.length
+  if (entry.content === undefined) return 0
+  if (entry.size === undefined) throw new StrakeError('invalid_argument', `the size of the stream for ${JSON.stringify(toByteString(entry.path))} is not given`)
+  return entry.size
+}
+
+function contentOf(entry: LayerEntry): ByteStream {
+  if (typeof entry.content === 'string') return [Buffer.from(entry.content)]
+  if (entry.content instanceof Uint8Array) return [entry.content]
+  return entry.content ?? []
+}
+
+function padding(size: number): Buffer {
+  return Buffer.alloc((blockSize - (size % blockSize)) % blockSize)
+}
+
+function formatEntry(entry: LayerEntry, options: PackOptions): Buffer {
+  const path = Buffer.from(toByteString(entry.path).replace(/^\/+/, '').replace(/\/+$/, '') || '.', 'latin1')
+  const name = entry.type === 'directory' ? Buffer.concat([path, Buffer.from('/')]) : path
+  const linkPath = entry.linkPath === undefined ? Buffer.alloc(0) : Buffer.from(toByteString(entry.linkPath), 'latin1')
+  const mtime = clamp(entry.mtime ?? { sec: 0, nsec: 0 }, options.clampTime)
+  const size = sizeOf(entry)
+  const { uid = 0, gid = 0 } = entry
+  const split = splitName(name)
+  const records: Buffer[] = []
+  if (split === undefined) records.push(formatPaxRecord('path', name))
+  if (linkPath.length > 100) records.push(formatPaxRecord('linkpath', linkPath))
+  if (uid > largestOctal7) records.push(formatPaxRecord('uid', String(uid)))
+  if (gid > largestOctal7) records.push(formatPaxRecord('gid', String(gid)))
+  if (size > largestOctal11) records.push(formatPaxRecord('size', String(size)))
+  if (mtime.nsec !== 0 || mtime.sec < 0 || mtime.sec > largestOctal11) records.push(formatPaxRecord('mtime', formatPaxTime(mtime)))
+  for (const [key, value] of [...(entry.xattrs ?? [])].sort(([one], [other]) => (one < other ? -1 : 1))) records.push(formatPaxRecord(`SCHILY.xattr.${key}`, value))
+  // Without it a name is UTF-8 (POSIX.1-2017 pax, "pax Extended Header File Times and Names"), and bsdtar refuses any other.
+  const binary = records.length > 0 && [split === undefined ? name : Buffer.alloc(0), linkPath.length > 100 ? linkPath : Buffer.alloc(0)].some((each) => !isUtf8(each))
+  if (binary) records.unshift(formatPaxRecord('hdrcharset', 'BINARY'))
+  const header = formatHeader({
+    name: split?.name ?? name.subarray(0, 100),
+    prefix: split?.prefix ?? Buffer.alloc(0),
+    type: typeFlags[entry.type],
+    mode: entry.mode ?? (entry.type === 'directory' ? 0o755 : entry.type === 'symlink' ? 0o777 : 0o644),
+    uid: uid > largestOctal7 ? 0 : uid,
+    gid: gid > largestOctal7 ? 0 : gid,
+    size: size > largestOctal11 ? 0 : size,
+    mtime: mtime.sec < 0 || mtime.sec > largestOctal11 ? 0 : mtime.sec,
+    linkPath: linkPath.subarray(0, 100),
+    major: entry.major ?? 0,
+    minor: entry.minor ?? 0,
+  })
+  return records.length === 0 ? header : Buffer.concat([...formatPaxHeader(path, Buffer.concat(records)), header])
+}
+
+function clamp(time: Time, latest: number | undefined): Time {
+  return latest !== undefined && (time.sec > latest || (time.sec === latest && time.nsec > 0)) ? { sec: latest, nsec: 0 } : time
+}
+
+function isUtf8(bytes: Buffer): boolean {
+  return Buffer.from(bytes.toString()).equals(bytes)
+}
+
+function formatPaxHeader(path: Buffer, records: Buffer): Buffer[] {
+  const base = path.subarray(path.lastIndexOf(0x2f) + 1)
+  const name = Buffer.concat([Buffer.from('PaxHeaders/'), base]).subarray(0, 100)
+  const header = formatHeader({
+    name, prefix: Buffer.alloc(0), type: 'x', mode: 0o644, uid: 0, gid: 0, size: records.length, mtime: 0, linkPath: Buffer.alloc(0), major: 0, minor: 0,
+  })
+  return [header, records, padding(records.length)]
+}
+
+/** A name of up to 100 bytes fits as it is, up to 256 where a slash parts it right; undefined when it does neither. */
+function splitName(name: Buffer): { readonly name: Buffer; readonly prefix: Buffer } | undefined {
+  if (name.length <= 100) return { name, prefix: Buffer.alloc(0) }
+  for (let at = name.length - 101; at <= 155 && at < name.length - 1; at += 1) {
+    if (at > 0 && name[at] === 0x2f) return { prefix: name.subarray(0, at), name: name.subarray(at + 1) }
+  }
+  return undefined
+}
+
+interface HeaderFields {
+  readonly name: Buffer
+  readonly prefix: Buffer
+  readonly type: string
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly size: number
+  readonly mtime: number
+  readonly linkPath: Buffer
+  readonly major: number
+  readonly minor: number
+}
+
+function formatHeader(fields: HeaderFields): Buffer {
+  const block = Buffer.alloc(blockSize)
+  const octal = (value: number, offset: number, digits: number): void => {
+    block.write(value.toString(8).padStart(digits, '0'), offset, 'latin1')
+  }
+  fields.name.copy(block, 0)
+  octal(fields.mode & 0o7777, 100, 7)
+  octal(fields.uid, 108, 7)
+  octal(fields.gid, 116, 7)
+  octal(fields.size, 124, 11)
+  octal(fields.mtime, 136, 11)
+  block.write('        ', 148, 'latin1')
+  block.write(fields.type, 156, 'latin1')
+  fields.linkPath.copy(block, 157)
+  block.write('ustar\x0000', 257, 'latin1')
+  octal(fields.major, 329, 7)
+  octal(fields.minor, 337, 7)
+  fields.prefix.copy(block, 345)
+  let sum = 0
+  for (const byte of block) sum += byte
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  return block
+}

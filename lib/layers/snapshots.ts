@@ -1,0 +1,137 @@
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { failedWith, hexOf, type Digest, type Store } from '../store/index.ts'
+import { decodeRecords, type Op } from '../sys/index.ts'
+import type { Agent } from '../zygote/index.ts'
+import { chainIds } from './ids.ts'
+import type { LayerLimits } from './limits.ts'
+import { SnapshotView } from './lower.ts'
+import { unpackLayer, type Notice } from './unpack.ts'
+
+/** Where agents see the store's root. */
+const storeInAgents = '/store'
+
+/** Gives an agent that is confined to a directory, named as the zygote sees it: `/store/…`. The caller closes the agent. */
+export type AgentFor = (path: string) => Promise<Agent>
+
+/** A layer to be unpacked: where its bytes are, and what they must turn out to be. */
+export interface LayerSource {
+  readonly diffId: Digest
+  /** Digest of the blob, compressed or not. */
+  readonly digest: Digest
+}
+
+export interface SnapshotOptions {
+  /** false where only one id is mapped. Default true. */
+  readonly ownership?: boolean | undefined
+  readonly limits?: Partial<LayerLimits> | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onNotice?: ((notice: Notice) => void) | undefined
+  /** Called with each layer that is there, unpacked now or before. */
+  readonly onLayer?: ((chainId: Digest, unpacked: boolean) => void) | undefined
+}
+
+/**
+ * Unpacked layers, by chainID: one directory each, in overlayfs' form, never changed once it has its name. A layer is
+ * unpacked beside it and renamed, under a lock of its own, so that several processes do the work once.
+ */
+export class Snapshots {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** The directory as this process sees it. */
+  path(chainId: Digest): string {
+    return this.#store.path('snapshots', hexOf(chainId))
+  }
+
+  /** The directory as an agent with the store in its view sees it. */
+  agentPath(chainId: Digest): string {
+    return `${storeInAgents}/snapshots/${hexOf(chainId)}`
+  }
+
+  async has(chainId: Digest): Promise<boolean> {
+    try {
+      return (await stat(this.path(chainId))).isDirectory()
+    } catch (error) {
+      if (failedWith(error, 'ENOENT')) return false
+      throw error
+    }
+  }
+
+  /** Makes sure that every layer, the bottom one first, is unpacked. Resolves to their chainIDs. Rejects as `unpackLayer` does. */
+  async ensure(layers: readonly LayerSource[], agentFor: AgentFor, options: SnapshotOptions = {}): Promise<Digest[]> {
+    const chain = chainIds(layers.map(({ diffId }) => diffId))
+    for (const [index, layer] of layers.entries()) {
+      const chainId = chain[index]
+      if (chainId === undefined) continue
+      const unpacked = !(await this.has(chainId)) && (await this.#unpackOnce(chainId, layer, chain.slice(0, index), agentFor, options))
+      options.onLayer?.(chainId, unpacked)
+    }
+    return chain
+  }
+
+  async #unpackOnce(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agentFor: AgentFor, options: SnapshotOptions): Promise<boolean> {
+    return await this.#store.withLock(`snapshot-${hexOf(chainId)}`, async () => {
+      if (await this.has(chainId)) return false
+      await this.#unpack(chainId, layer, lowers, agentFor, options)
+      return true
+    }, { signal: options.signal, timeout: 600_000 })
+  }
+
+  async #unpack(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agentFor: AgentFor, options: SnapshotOptions): Promise<void> {
+    const directory = this.#store.temporary('snapshots')
+    await mkdir(directory, { mode: 0o700 })
+    const agents: Agent[] = []
+    const open = async (path: string): Promise<Agent> => {
+      const agent = await agentFor(path)
+      agents.push(agent)
+      return agent
+    }
+    try {
+      const target = await open(`${storeInAgents}/snapshots/${basename(directory)}`)
+      try {
+        const view: Agent[] = []
+        for (const lower of [...lowers].reverse()) view.push(await open(this.agentPath(lower)))
+        await unpackLayer(await this.#store.blobs.stream(layer.digest), target, {
+          ...options, diffId: layer.diffId, lower: view.length === 0 ? undefined : new SnapshotView(view),
+        })
+      } catch (error) {
+        await emptyRoot(target)
+        throw error
+      }
+      await this.adopt(chainId, directory)
+    } finally {
+      await Promise.allSettled(agents.map((agent) => agent.close()))
+      await rm(directory, { recursive: true, force: true })
+    }
+  }
+
+  /**
+   * Makes a finished directory of this store (a container's upper, say) the snapshot `chainId`. If there is one already, the
+   * directory stays where it is and false comes back.
+   */
+  async adopt(chainId: Digest, directory: string): Promise<boolean> {
+    try {
+      await rename(directory, this.path(chainId))
+      return true
+    } catch (error) {
+      if (failedWith(error, 'ENOTEMPTY', 'EEXIST')) return false
+      throw error
+    }
+  }
+}
+
+/** Removes what is in an agent's root directory: files of sub-ids are not the caller's to delete from outside. Never rejects. */
+export async function emptyRoot(agent: Agent): Promise<void> {
+  try {
+    const { results } = await agent.run([{ op: 'readDir', path: '/' }])
+    const bytes = results[0]
+    const records = bytes instanceof Uint8Array ? decodeRecords(bytes) : []
+    await agent.run(records.map(({ name }): Op => ({ op: 'removeTree', path: Buffer.concat([Buffer.from('/'), name]) })))
+  } catch {
+    // The agent may be gone: what is left is removed by the next sweep.
+  }
+}
