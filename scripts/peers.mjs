@@ -6,7 +6,7 @@ import { delimiter, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { script } from './setup.mjs'
 
-/** command: what must be on the PATH; pack: Debian's package; group: which part of the work needs it. */
+/** command: what must be on the PATH; pack: Debian's packages; group: which part of the work needs it. */
 export const peers = [
   { group: 'test', command: 'skopeo', pack: 'skopeo', why: 'reads the store and saved images as another engine would' },
   { group: 'test', command: 'umoci', pack: 'umoci', why: 'unpacks built images; its result is compared with ours' },
@@ -25,6 +25,8 @@ export const peers = [
   { group: 'vm', command: 'qemu-system-x86_64', pack: 'qemu-system-x86', why: 'boots a second kernel, with cgroup v2' },
   { group: 'vm', command: 'cpio', pack: 'cpio', why: 'packs the initramfs of the second kernel' },
   { group: 'vm', command: 'busybox', pack: 'busybox-static', why: 'the programs in that initramfs' },
+  { group: 'pack', command: 'musl-gcc', pack: 'musl-tools', why: 'compiles the addon for musl' },
+  { group: 'pack', command: 'aarch64-linux-gnu-gcc', pack: 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross', why: 'compiles for arm64' },
   { group: 'bench', command: 'bwrap', pack: 'bubblewrap', why: 'compared with' },
   { group: 'bench', command: 'crun', pack: 'crun', why: 'compared with' },
   { group: 'bench', command: 'podman', pack: 'podman', why: 'compared with' },
@@ -56,7 +58,7 @@ function apt(args) {
 export function providePeers(groups) {
   const missing = missingPeers(groups)
   if (missing.length === 0) return missing
-  const packs = [...new Set(missing.map((peer) => peer.pack))]
+  const packs = [...new Set(missing.flatMap((peer) => peer.pack.split(' ')))]
   if (process.getuid?.() === 0 && isThere('apt-get')) {
     process.stderr.write(`Installing ${packs.join(' ')} …\n`)
     apt(['update', '-qq'])
