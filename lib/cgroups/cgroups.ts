@@ -1,4 +1,5 @@
 import { rmdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { StrakeError } from '../errors/error.ts'
 import { advice } from './advice.ts'
 import type { Cgroup } from './cgroup.ts'
@@ -28,7 +29,7 @@ export interface Cgroups {
    * see `enforced`, and `rlimitsFor`. Throws `not_delegated`, `invalid_argument`, `name_in_use`, `kernel_refused`.
    */
   create(id: string, limits?: Limits, options?: { readonly accounting?: boolean }): Cgroup
-  /** Removes the owner's directory if no group is left in it. */
+  /** Removes the owner's directory, and the one that owners have in common, if no group is left in them. `create` makes them anew. */
   close(): void
 }
 
@@ -57,6 +58,7 @@ export async function openCgroups({ owner = process.pid }: CgroupsOptions = {}):
     const directory = `${place.parent}/${name}`
     const ready = (): void => {
       makeDirectory('memory', directory)
+      enable(place.parent)
       enable(directory)
     }
     const found = place.available
@@ -92,7 +94,10 @@ function opened(
   const missing = wanted.filter((controller) => !found.has(controller))
   const close = (): void => {
     process.off('exit', atExit)
-    for (const directory of new Set(directories)) removeIfEmpty(directory)
+    for (const directory of new Set(directories)) {
+      removeIfEmpty(directory)
+      removeIfEmpty(dirname(directory))
+    }
   }
   const atExit = (): void => {
     try {
@@ -124,7 +129,7 @@ function removeIfEmpty(directory: string): void {
   try {
     rmdirSync(directory)
   } catch (error) {
-    if (!['ENOENT', 'EBUSY', 'ENOTEMPTY'].includes(errnoOf(error))) throw refused('rmdir', directory, errnoOf(error), error)
+    if (!['ENOENT', 'EBUSY', 'ENOTEMPTY', 'EACCES'].includes(errnoOf(error))) throw refused('rmdir', directory, errnoOf(error), error)
   }
 }
 

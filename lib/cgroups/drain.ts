@@ -19,22 +19,28 @@ export function allPids(directory: string): number[] {
 }
 
 /**
- * Kills one by one until none is left: what v1 and kernels before 5.14 need. Between the reading of a pid and its signal the number
- * could in theory go to another process; the kernel hands numbers out in turn, so within microseconds it does not.
+ * Sends SIGKILL to every process in the groups; how many there were. Between the reading of a pid and its signal the number could in theory go
+ * to another process; the kernel hands numbers out in turn, so within microseconds it does not.
  */
-export async function killEach(directories: readonly string[], timeout = 10_000): Promise<void> {
-  const own = process.pid
-  const empty = await until(() => {
-    const pids = new Set(directories.flatMap(allPids))
-    for (const pid of pids) {
-      if (pid === own) continue
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch (error) {
-        if (errnoOf(error) !== 'ESRCH') throw refused('kill', String(pid), errnoOf(error), error)
-      }
+export function signalAll(directories: readonly string[]): number {
+  const pids = new Set(directories.flatMap(allPids))
+  pids.delete(process.pid)
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if (errnoOf(error) !== 'ESRCH') throw refused('kill', String(pid), errnoOf(error), error)
     }
-    return pids.size === 0
+  }
+  return pids.size
+}
+
+/** Kills until nobody is left: what v1 and kernels before 5.14 need. `stubborn` is called when five rounds did not do. */
+export async function killEach(directories: readonly string[], stubborn: () => void = () => {}, timeout = 10_000): Promise<void> {
+  let round = 0
+  const empty = await until(() => {
+    if (round++ === 5) stubborn()
+    return signalAll(directories) === 0
   }, timeout)
   if (!empty) throw undying(directories[0] ?? '')
 }

@@ -15,7 +15,7 @@ export async function sweep(parents: readonly string[]): Promise<void> {
   await Promise.all(
     dead.map(async (directory) => {
       try {
-        await removeGroups(directory, () => killEach([directory], 1000))
+        await removeGroups(directory, () => killEach([directory], undefined, 1000))
       } catch {
         // Sweeping is a courtesy to another, dead process: its failure must not keep this one from starting.
       }

@@ -1,7 +1,7 @@
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { StrakeError } from '../errors/error.ts'
 import type { Cgroup, CgroupStats, CgroupUsage } from './cgroup.ts'
-import { killEach, removeGroups, until } from './drain.ts'
+import { killEach, removeGroups, signalAll, until } from './drain.ts'
 import { errnoOf, pidsIn, read, readKeyed, readNumber, refused, write } from './files.ts'
 import type { Controller } from './hierarchy.ts'
 import { bandwidth, type Enforced, type Limits, limitOf, namesOf } from './limits.ts'
@@ -188,11 +188,14 @@ export class GroupV1 implements Cgroup {
   }
 
   async kill(): Promise<void> {
-    // No more forks while the signals go out. On v1 a frozen process dies only once it is thawed.
-    const pids = this.#directories.get('pids')
-    if (pids !== undefined) write(`${pids}/pids.max`, '0', ['ENOENT', 'ENODEV'])
+    // On v1 a frozen process dies only once it is thawed: the signal waits for it, so nothing of the process runs before.
+    signalAll(this.#distinct())
     await this.thaw()
-    await killEach(this.#distinct())
+    await killEach(this.#distinct(), () => {
+      // Something forks faster than the signals go out: no more forks then. Not before, or a shell ends with "cannot fork" of its own accord.
+      const pids = this.#directories.get('pids')
+      if (pids !== undefined) write(`${pids}/pids.max`, '0', ['ENOENT', 'ENODEV'])
+    })
   }
 
   async remove(): Promise<void> {
