@@ -1,0 +1,111 @@
+import { sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+import { packageRoot } from './library.ts'
+import type { Problem } from './protocol.ts'
+
+/** Codes of SGR (ECMA-48): what a terminal paints with. */
+const styles = { bold: [1, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39], gray: [90, 39] } as const
+
+/** Text in a style, where `colors` says that the reader has them. */
+export function paint(style: keyof typeof styles, text: string, colors: boolean): string {
+  const [on, off] = styles[style]
+  return colors ? `\x1b[${on}m${text}\x1b[${off}m` : text
+}
+
+const sgr = '(?:\\x1b\\[\\d+m)?'
+/** What the domain of Node's REPL server leaves on every promise. */
+const asyncIds = new RegExp(`,\\s*\\[${sgr}Symbol\\((?:trigger_)?async_id_symbol\\)${sgr}\\]: ${sgr}\\d+${sgr}`, 'g')
+
+export function showValue(value: unknown, colors: boolean): string {
+  if (value instanceof Error) return showError(value, colors)
+  const text = inspect(value, { colors, depth: 2, maxArrayLength: 60, maxStringLength: 4000, compact: 3, breakLength: 100 })
+  return text.replace(asyncIds, '')
+}
+
+const hiddenFrames = [/\bnode:/, /[/\\]node_modules[/\\](ts-node|typescript|tsx|strake)[/\\]/]
+
+/** A frame in an input of the session: only what has a name, or is below the first line, tells more than the message. */
+function isInputFrame(line: string): boolean {
+  return /strake-input-\d+\.ts:/.test(line) && (/strakeScope|strakeInput .*:1:\d+\)?$/.test(line) || !/ \(/.test(line))
+}
+
+function readable(line: string): string {
+  const input = /^\s*at (?:async )?(\S+) .*strake-input-\d+\.ts:(\d+):\d+\)?$/.exec(line)
+  if (!input) return `    ${line.trim()}`
+  const [, name = '', number = ''] = input
+  return name === 'strakeInput' ? `    at line ${number}` : `    at ${name}, line ${number}`
+}
+
+function isOwnFrame(line: string): boolean {
+  const path = /(file:\/\/[^)]+?|\/[^)]+?):\d+:\d+\)?$/.exec(line)?.[1]
+  if (path === undefined) return false
+  const file = path.startsWith('file:') ? fileURLToPath(path.replace(/\?.*/, '')) : path
+  return ['lib', 'repl', 'dist', 'node_modules'].some((folder) => file.startsWith(packageRoot + sep + folder + sep))
+}
+
+/** The frames of a stack that are the user's own code. */
+function frames(stack: string): string[] {
+  const lines = stack.split('\n').filter((line) => /^\s+at /.test(line) && /:\d+:\d+\)?$/.test(line))
+  return lines.filter((line) => !isInputFrame(line) && !hiddenFrames.some((hidden) => hidden.test(line)) && !isOwnFrame(line)).map(readable)
+}
+
+function field(value: object, name: string): unknown {
+  return Reflect.get(value, name)
+}
+
+/** The last lines of what a failed build step printed. */
+function logOf(error: Error): string[] {
+  const details = field(error, 'details')
+  const log = typeof details === 'object' && details !== null ? field(details, 'log') : undefined
+  return typeof log === 'string'
+    ? log
+        .trimEnd()
+        .split('\n')
+        .slice(-12)
+        .map((line) => `    ${line}`)
+    : []
+}
+
+function headOf(error: Error, colors: boolean): string[] {
+  const code = field(error, 'code')
+  const name = error.name === 'Error' && typeof code === 'string' ? '' : error.name
+  const label = [name, typeof code === 'string' ? code : ''].filter(Boolean).join(' ')
+  const hint = field(error, 'hint')
+  const hasHint = typeof hint === 'string' && !error.message.includes(hint)
+  const [first = '', ...rest] = error.message.split('\n')
+  const lines = [`${paint('red', label || 'Error', colors)}${first ? `: ${first}` : ''}`, ...rest, ...(hasHint ? [`  hint: ${hint}`] : [])]
+  return lines.map((line) => line.replace(/^( {2}hint:)/, (word) => paint('yellow', word, colors)))
+}
+
+/** An error for a person: what went wrong, what to do, its code, and where in the user's own code; what caused it on lines after. */
+export function showError(error: unknown, colors: boolean, depth = 0): string {
+  if (!(error instanceof Error)) return `${paint('red', 'Thrown', colors)}: ${inspect(error, { colors })}`
+  const lines = [...headOf(error, colors), ...logOf(error)]
+  if (depth === 0) lines.push(...frames(error.stack ?? '').map((line) => paint('gray', line, colors)))
+  if (error instanceof AggregateError && depth < 3) {
+    for (const each of error.errors)
+      lines.push(
+        ...showError(each, colors, depth + 1)
+          .split('\n')
+          .map((line) => `  ${line}`),
+      )
+  }
+  if (error.cause !== undefined && depth < 5) lines.push(`  caused by ${showError(error.cause, colors, depth + 1)}`)
+  return lines.join('\n')
+}
+
+/** The compiler's objections, one a line; for an input of several lines, with the line in question. */
+export function showProblems(problems: readonly Problem[], code: string, colors: boolean): string {
+  const lines = code.trimEnd().split('\n')
+  return problems
+    .map((problem) => {
+      const place = problem.line === 0 ? '' : problem.file ? `${problem.file}:${problem.line}:${problem.column}` : `line ${problem.line}`
+      const head = [place, paint('red', `TS${problem.code}`, colors)].filter(Boolean).join(' ')
+      const text = problem.file === undefined && lines.length > 1 ? lines[problem.line - 1] : undefined
+      const excerpt =
+        text === undefined ? '' : `\n    ${text}\n    ${' '.repeat(Math.max(0, problem.column - 1))}${paint('red', '^', colors)}`
+      return `${head}: ${problem.message}${excerpt}`
+    })
+    .join('\n')
+}
