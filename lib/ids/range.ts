@@ -79,7 +79,7 @@ export function thisMachine(): IdMachine {
       hint: 'run it in a Linux virtual machine: Lima on macOS, WSL 2 on Windows',
     })
   }
-  return { uid, gid, name: loginName(), read: textOf, subids: findSubids, which }
+  return { uid, gid, name: loginName(), read: textOf, subids: (kind, owner, name) => findSubids(kind, owner, name), which }
 }
 
 const setuidBits = 0b1100_0000n

@@ -74,9 +74,14 @@ function run(file: string, args: readonly string[]): Promise<string> {
  * A user's ranges of subordinate ids: from the file, or by getsubids(1) where nsswitch.conf(5) says that they are kept elsewhere
  * (`subid: sss`). Subordinate gids too belong to a user, not to a group.
  */
-export async function findSubids(kind: 'uid' | 'gid', uid: number, name: string | undefined): Promise<readonly Range[]> {
-  const nsswitch = (await textOf('/etc/nsswitch.conf')) ?? ''
+export async function findSubids(
+  kind: 'uid' | 'gid',
+  uid: number,
+  name: string | undefined,
+  read: (path: string) => Promise<string | undefined> = textOf,
+): Promise<readonly Range[]> {
+  const nsswitch = (await read('/etc/nsswitch.conf')) ?? ''
   const elsewhere = /^\s*subid:\s*(?!files\b)\S/m.test(nsswitch)
   if (elsewhere && name !== undefined) return parseGetsubids(await run('getsubids', [...(kind === 'gid' ? ['-g'] : []), '--', name]))
-  return subidRanges((await textOf(`/etc/sub${kind}`)) ?? '', uid, name)
+  return subidRanges((await read(`/etc/sub${kind}`)) ?? '', uid, name)
 }

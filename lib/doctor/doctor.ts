@@ -1,0 +1,87 @@
+import { binding } from '../../native/binding.ts'
+import { defaultRoot } from '../store/index.ts'
+import type { Check, CheckReport, CheckResult } from './check.ts'
+import { cgroupChecks } from './checks/cgroups.ts'
+import { idChecks } from './checks/ids.ts'
+import { kernelChecks, type LoadNative } from './checks/kernel.ts'
+import { namespaceChecks } from './checks/namespaces.ts'
+import { storeChecks } from './checks/store.ts'
+import { type TryProgram, trialChecks } from './checks/tries.ts'
+import { type Machine, thisMachine } from './machine.ts'
+import { formatReports } from './table.ts'
+import { trialsIn } from './try.ts'
+
+export interface DoctorOptions {
+  /** Asked besides the library's own. */
+  readonly checks?: readonly Check[] | undefined
+  /** The store's directory. Default: that of `$STRAKE_ROOT`. */
+  readonly root?: string | undefined
+  readonly machine?: Machine | undefined
+  /** Default: in this store's zygote, which is ended again if it was not there before. */
+  readonly tryProgram?: TryProgram | undefined
+  readonly loadNative?: LoadNative | undefined
+}
+
+/** What this machine can do. Printed as a table by `String()` and in the REPL. */
+export class Diagnosis {
+  /** Can containers run? True also where some check of what is not needed failed: they run with less. */
+  readonly ok: boolean
+  readonly checks: readonly CheckReport[]
+
+  constructor(checks: readonly CheckReport[]) {
+    this.checks = checks
+    this.ok = checks.every((check) => check.ok || !check.needed)
+  }
+
+  toString(): string {
+    return formatReports(this.checks)
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+}
+
+/** A check that breaks is a failing check, never the end of the others. */
+async function report(check: Check): Promise<CheckReport> {
+  const needed = check.needed ?? true
+  let result: CheckResult
+  try {
+    result = await check.run()
+  } catch (error) {
+    const words = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+    result = { ok: false, detail: `the check itself failed: ${words}`, fix: 'Report it with the table of this doctor.' }
+  }
+  const { ok, detail, fix } = result
+  return { name: check.name, ok, needed, detail, ...(fix === undefined ? {} : { fix }) }
+}
+
+/**
+ * Asks this machine what containers need, and says for each thing that is missing the command that mends it. Never rejects. Elsewhere
+ * than on Linux it says what to run it on. A quarter of a second: namespaces are made and an overlay is mounted in the store.
+ *
+ * @example
+ * const diagnosis = await doctor()
+ * if (!diagnosis.ok) console.log(String(diagnosis))
+ */
+export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
+  const machine = options.machine ?? thisMachine()
+  const root = options.root ?? defaultRoot()
+  const isLinux = machine.platform === 'linux'
+  await using trials = trialsIn(root)
+  const kernel = kernelChecks(machine, options.loadNative ?? (() => void binding()))
+  const checks: readonly Check[] = isLinux
+    ? [
+        ...kernel,
+        ...namespaceChecks(machine),
+        ...idChecks(machine),
+        ...cgroupChecks(),
+        ...storeChecks(machine, root),
+        ...trialChecks(machine, options.tryProgram ?? trials.tryProgram),
+        ...(options.checks ?? []),
+      ]
+    : kernel.slice(0, 1)
+  const reports: CheckReport[] = []
+  for (const check of checks) reports.push(await report(check))
+  return new Diagnosis(reports)
+}
