@@ -165,11 +165,9 @@ static long op_fork(struct machine *machine, uint64_t flags, int is_main, const 
   struct clone_args arguments = {.flags = flags, .exit_signal = (flags & CLONE_PARENT) ? 0 : SIGCHLD_NUMBER};
   long pid;
   if (flags & CLONE_VM) {
-    if (!(flags & CLONE_VFORK) || machine->in_vm_child) return -EINVAL;
+    if (!(flags & CLONE_VFORK) || machine->in_vm_child || flags >> 32 != 0) return -EINVAL;
     struct vm_child child = {machine, ops, length};
-    arguments.stack = (uint64_t)(uintptr_t)stack;
-    arguments.stack_size = sizeof stack;
-    pid = clone_on_stack(&arguments, sizeof arguments, run_vm_child, &child);
+    pid = old_clone_on_stack(flags | arguments.exit_signal, stack + sizeof stack, run_vm_child, &child);
     machine->in_vm_child = 0;
     /* The child shares this memory: what failed there is known here. */
     if (pid > 0 && machine->failed_errno != 0) return -ECANCELED;

@@ -9,6 +9,8 @@ export const layout = {
   devices: '/devices',
   /** An empty directory, mounted read-only: what masks directories. */
   empty: '/empty',
+  /** The lowest layer of every root: the mount points that an image may lack. */
+  scaffold: '/scaffold',
   proc: '/proc',
   sys: '/sys',
   /** Mount points for a container's own use. */

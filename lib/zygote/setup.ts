@@ -53,11 +53,15 @@ export function setupOps(store: string | undefined): Op[] {
     ...fileSystem('tmpfs', 'root', 0, { mode: '0755' }),
     ...fileSystem('tmpfs', 'empty', hardened | MOUNT_ATTR.MOUNT_ATTR_RDONLY, { mode: '0755', size: '4k' }),
     { op: 'moveMount', from: 'root', toPath: stage, flags: MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH },
-    ...[layout.store, layout.devices, layout.empty, layout.proc, layout.sys, '/t', layout.root, layout.newProc, layout.newSys, layout.newDev, layout.newEtc].map(directory),
+    ...[layout.store, layout.devices, layout.empty, layout.scaffold, layout.proc, layout.sys, '/t', layout.root, layout.newProc, layout.newSys, layout.newDev, layout.newEtc].map(directory),
     place('store', layout.store),
     place('proc', layout.proc),
     place('sys', layout.sys),
     place('empty', layout.empty),
+    ...['proc', 'sys', 'dev', 'etc'].map((name) => directory(`${layout.scaffold}/${name}`)),
+    ...['hosts', 'hostname', 'resolv.conf'].map(
+      (name): Op => ({ op: 'mknod', path: `${stage}${layout.scaffold}/etc/${name}`, mode: flags.S.S_IFREG | 0o644 }),
+    ),
     ...deviceNames.flatMap((name): Op[] => [
       { op: 'mknod', path: `${stage}${layout.devices}/${name}`, mode: flags.S.S_IFREG | 0o666 },
       place(name, `${layout.devices}/${name}`),

@@ -33,6 +33,7 @@ export class BackwardAssembler {
     if (this.#code.length >= mostInstructions) {
       throw new StrakeError('limit_exceeded', `the seccomp profile compiles to more than ${mostInstructions} instructions`, {
         hint: 'join rules: one rule may name many system calls',
+        details: { limit: mostInstructions },
       })
     }
     return this.#code.push({ code, jt, jf, k: k >>> 0 }) - 1

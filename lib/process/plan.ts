@@ -1,0 +1,89 @@
+import { enterRootOps, freshUpper, overlayOps, preparedOps } from '../rootfs/index.ts'
+import { flags, Plan, type Op, type Program } from '../sys/index.ts'
+import { capabilityMask } from './confinement/index.ts'
+import { beforeCommand, commandOps, confinementOf } from './command.ts'
+import type { CommandSpec, ContainerSpec, IdKind } from './spec.ts'
+
+const { CLONE } = flags
+const ownNamespaces = CLONE.CLONE_NEWPID + CLONE.CLONE_NEWNS + CLONE.CLONE_NEWUTS + CLONE.CLONE_NEWIPC
+const oneProcess = CLONE.CLONE_VM | CLONE.CLONE_VFORK
+
+function joinCgroups(count: number): Op[] {
+  const joins = Array.from({ length: count }, (_, index): Op => ({ op: 'writeFd', fd: `cgroup${index}`, data: Buffer.from('0') }))
+  return [...joins, { op: 'unshare', flags: CLONE.CLONE_NEWCGROUP }]
+}
+
+/** What is the same for all containers of these choices: carried out ahead of time by the zygote's spares. */
+export function preparedProgram(spec: Pick<ContainerSpec, 'network' | 'shmSize' | 'ids' | 'maskedPaths' | 'readonlyPaths'>): Program {
+  const prepared = preparedOps({
+    network: spec.network === 'host' ? 'host' : 'own',
+    shmSize: spec.shmSize,
+    hasGroups: spec.ids !== 'single',
+    maskedPaths: spec.maskedPaths,
+    readonlyPaths: spec.readonlyPaths,
+  })
+  return { clone: ownNamespaces + (spec.network === 'host' ? 0 : CLONE.CLONE_NEWNET), prepared, ops: [] }
+}
+
+/**
+ * The program of a container: namespaces, root, confinement, then the command as a child of PID 1, which reaps and passes
+ * signals on. A pure function: the same spec gives the same program, on any machine. Throws `invalid_argument`,
+ * `limit_exceeded`.
+ */
+export function planOf(spec: ContainerSpec): Plan {
+  const { clone, prepared } = preparedProgram(spec)
+  const { command } = spec
+  const confinement = confinementOf(command, spec.ids, spec.arch)
+  const { upper, work, ops: upperOps } = freshUpper(spec.directory)
+  const ops: Op[] = [
+    ...joinCgroups(spec.cgroups),
+    { op: 'setHostname', name: spec.hostname },
+    ...(spec.domainname === undefined ? [] : ([{ op: 'setDomainname', name: spec.domainname }] satisfies Op[])),
+    ...upperOps,
+    ...overlayOps({ lowers: spec.layers, upper, work, volatile: spec.volatile }),
+    ...enterRootOps(spec.files, { readonly: spec.readonlyRoot }),
+    ...beforeCommand(command),
+    ...(spec.time ? ([{ op: 'unshare', flags: CLONE.CLONE_NEWTIME }] satisfies Op[]) : []),
+    ...confinement.early,
+    { op: 'fork', flags: oneProcess, main: 1, ops: commandOps(command, spec.ids, confinement) },
+    { op: 'started' },
+    // PID 1 keeps what passing signals on to another user needs, and nothing else.
+    { op: 'capSet', effective: capabilityMask(['CAP_KILL']), permitted: capabilityMask(['CAP_KILL']), inheritable: 0 },
+    ...confinement.late,
+    { op: 'init' },
+  ]
+  return new Plan({ clone, ops, ...(prepared ? { prepared } : {}) })
+}
+
+/** What else an exec in a running container depends on. */
+export interface ExecSpec {
+  /** The container's number at its agent (`Child.id`). */
+  readonly container: number
+  readonly cgroups: number
+  readonly ids: IdKind
+  readonly arch: 'x64' | 'arm64'
+  readonly hasNetwork: boolean
+  readonly time: boolean
+  readonly command: CommandSpec
+}
+
+/**
+ * The program of one more command in a running container. A copy of the zygote enters the namespaces; the command is its
+ * sibling (CLONE_PARENT), since a pid namespace is entered by children only.
+ */
+export function execPlan(spec: ExecSpec): Plan {
+  const confinement = confinementOf(spec.command, spec.ids, spec.arch)
+  const namespaces = ownNamespaces + CLONE.CLONE_NEWCGROUP + (spec.hasNetwork ? CLONE.CLONE_NEWNET : 0) + (spec.time ? CLONE.CLONE_NEWTIME : 0)
+  const joins = joinCgroups(spec.cgroups).slice(0, spec.cgroups)
+  return new Plan({
+    clone: 0,
+    ops: [
+      ...joins,
+      { op: 'join', child: spec.container, flags: namespaces },
+      ...beforeCommand(spec.command),
+      ...confinement.early,
+      { op: 'fork', flags: oneProcess | CLONE.CLONE_PARENT, main: 1, ops: commandOps(spec.command, spec.ids, confinement) },
+      { op: 'started' },
+    ],
+  })
+}

@@ -1,0 +1,56 @@
+import type { ContainerUser } from '../ids/index.ts'
+import type { OverlaySpec, EngineFiles } from '../rootfs/index.ts'
+import type { CapabilityName, Rlimit, SeccompProfile } from './confinement/index.ts'
+
+/** A terminal's size in character cells. */
+export interface WindowSize {
+  readonly rows: number
+  readonly columns: number
+}
+
+/** One command and what it may do: all settled, nothing left to look up. */
+export interface CommandSpec {
+  readonly argv: readonly string[]
+  /** `NAME=value`. */
+  readonly env: readonly string[]
+  /** Absolute, inside the container; made when it is missing. */
+  readonly cwd: string
+  readonly user: ContainerUser
+  /** A pseudo-terminal in place of pipes. */
+  readonly tty?: WindowSize | undefined
+  /** The bounding set; what the command has of it depends on its user. */
+  readonly capabilities: readonly CapabilityName[]
+  readonly rlimits: readonly Rlimit[]
+  readonly noNewPrivileges: boolean
+  /** Docker's JSON format; the default profile when left out. */
+  readonly seccomp?: SeccompProfile | 'unconfined' | undefined
+  readonly umask: number
+}
+
+/** What the ids of the zygote allow: see IdRange. */
+export type IdKind = 'root' | 'subid' | 'single'
+
+/** A container, all settled: `planOf` makes its program from this and nothing else. */
+export interface ContainerSpec {
+  readonly hostname: string
+  readonly domainname?: string | undefined
+  /** The directory of upper and work, as the zygote sees it; made when it is missing. */
+  readonly directory: string
+  readonly layers: OverlaySpec['lowers']
+  /** Whether the upper is thrown away with the container. */
+  readonly volatile: boolean
+  readonly readonlyRoot: boolean
+  readonly network: 'none' | 'host'
+  readonly files: EngineFiles
+  /** Bytes of /dev/shm. */
+  readonly shmSize: number
+  readonly maskedPaths: readonly string[]
+  readonly readonlyPaths: readonly string[]
+  /** How many cgroups it joins: the slots `cgroup0`, … are their cgroup.procs. */
+  readonly cgroups: number
+  /** A time namespace of its own. */
+  readonly time: boolean
+  readonly ids: IdKind
+  readonly arch: 'x64' | 'arm64'
+  readonly command: CommandSpec
+}

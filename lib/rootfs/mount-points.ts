@@ -1,0 +1,53 @@
+import { flags, layout, type Op } from '../sys/index.ts'
+
+const { MS, MNT, O, OPEN_TREE, RESOLVE } = flags
+
+/** Files of /etc that are the engine's: mounted over the image's, so never part of a layer. */
+export interface EngineFiles {
+  readonly hosts: string
+  readonly hostname: string
+  readonly resolvConf: string
+}
+
+function engineFile(name: string, content: string): Op[] {
+  const path = `${layout.newEtc}/${name}`
+  return [
+    { op: 'write', path, flags: O.O_WRONLY | O.O_CREAT, mode: 0o644, data: Buffer.from(content) },
+    { op: 'openTree', path, flags: OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC, out: 'file' },
+    // The image may have made a link of it: it is followed inside the root only, and not through /proc. A dangling one is left alone.
+    {
+      op: 'attach',
+      from: 'file',
+      root: 'root',
+      path: `etc/${name}`,
+      resolve: RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS,
+      tolerate: ['ENOENT', 'ENOTDIR'],
+    },
+    { op: 'close', fd: 'file' },
+  ]
+}
+
+/** A mount point of the engine's that is a link is an attack, and refused (CVE-2019-19921 and its kin): ELOOP. */
+function attachTree(fromPath: string, path: string): Op {
+  return { op: 'attach', fromPath, root: 'root', path, resolve: RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS }
+}
+
+/** Attaches what was prepared to the root mounted on `layout.root`, and makes that `/`. The slot `root` stays open. */
+export function enterRootOps(files: EngineFiles, options: { readonly readonly?: boolean | undefined } = {}): Op[] {
+  return [
+    { op: 'open', path: layout.root, flags: O.O_PATH | O.O_DIRECTORY, out: 'root' },
+    ...engineFile('hosts', files.hosts),
+    ...engineFile('hostname', files.hostname),
+    ...engineFile('resolv.conf', files.resolvConf),
+    ...(options.readonly
+      ? ([{ op: 'mount', target: layout.root, flags: MS.MS_REMOUNT | MS.MS_BIND | MS.MS_RDONLY }] satisfies Op[])
+      : []),
+    attachTree(layout.newProc, 'proc'),
+    attachTree(layout.newSys, 'sys'),
+    attachTree(layout.newDev, 'dev'),
+    { op: 'fchdir', fd: 'root' },
+    { op: 'pivotRoot', newRoot: '.', putOld: '.' },
+    { op: 'umount', target: '.', flags: MNT.MNT_DETACH },
+    { op: 'chdir', path: '/' },
+  ]
+}
