@@ -45,7 +45,7 @@ function specOf(spec: string | number | undefined): readonly [user: string, grou
 
 function checked(text: string | undefined, file: string): string {
   if (text === undefined || text.length <= largestFile) return text ?? ''
-  throw new StrakeError('limit_exceeded', `${file} of the image has more than ${largestFile} bytes`)
+  throw new StrakeError('limit_exceeded', `${file} of the image has more than ${largestFile} bytes`, { details: { limit: largestFile } })
 }
 
 function notFound(kind: 'user' | 'group', name: string, file: string, known: Iterable<{ name: string }>): StrakeError {
@@ -76,6 +76,7 @@ function supplementary(group: string, user: string): readonly number[] {
     if (gids.size >= mostGroups) {
       throw new StrakeError('limit_exceeded', `/etc/group of the image puts ${JSON.stringify(user)} in ${mostGroups} groups or more`, {
         hint: 'name the group: user:group has no supplementary ones',
+        details: { limit: mostGroups },
       })
     }
   }
