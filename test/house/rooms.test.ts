@@ -27,6 +27,9 @@ const house: Record<string, { text: string; breaks?: string }> = {
   'lib/images/index.ts': {
     text: 'export type Image = number\nexport { sys } from "../sys/index.ts"\nexport { error } from "../errors/error.ts"',
   },
+  'lib/index.ts': { text: "export { build } from './build/index.ts'\nexport { error } from './errors/error.ts'" },
+  'repl/main.ts': { text: "import { build } from '../lib/index.ts'\nimport { other } from './other.ts'\nconsole.log(build, other)" },
+  'repl/other.ts': { text: 'export const other = 1' },
   'lib/images/upwards.ts': { text: "export { build } from '../build/index.ts'", breaks: 'lib-images-stands-on-floor-5' },
   'lib/sys/upwards.ts': {
     text: "import type { Image } from '../images/index.ts'\nexport type X = Image",
@@ -55,7 +58,7 @@ test('upwards, sideways, by another door than the index: each breaks its rule, f
     writeFileSync(join(directory.path, path), text)
   }
   const cli = join(process.cwd(), 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs')
-  const args = [cli, '--config', join(process.cwd(), '.dependency-cruiser.cjs'), '-T', 'json', 'lib']
+  const args = [cli, '--config', join(process.cwd(), '.dependency-cruiser.cjs'), '-T', 'json', 'lib', 'repl']
   const done = spawnSync(process.execPath, args, { cwd: directory.path, encoding: 'utf8' })
   const { summary } = JSON.parse(done.stdout) as { summary: { violations: { from: string; rule: { name: string } }[] } }
   const found = summary.violations.map(({ from, rule }) => `${from}: ${rule.name}`)

@@ -5,7 +5,7 @@ import { assert, type Equal } from './equal.ts'
 const plan = new Plan({ clone: 0, ops: [{ op: 'setHostname', name: 'box' }] })
 
 assert<Equal<typeof plan.ops, readonly Op[]>>()
-assert<Equal<ReturnType<typeof plan.toJSON>, Program>>()
+assert<Equal<ConstructorParameters<typeof Plan>, [program: Program]>>()
 for (const op of plan) assert<Equal<typeof op, Op>>()
 
 const mount: Op = { op: 'mount', source: 'proc', target: '/proc', type: 'proc', tolerate: ['EPERM'] }
@@ -35,5 +35,5 @@ export const tolerant: Op = { op: 'mount', target: '/', tolerate: ['ENOSUCH'] }
 // @ts-expect-error Ops are not changed in place.
 plan.ops.push(mount)
 
-// @ts-expect-error Nor is the list of namespaces.
+// @ts-expect-error Nor are the namespaces.
 plan.clone = 1
