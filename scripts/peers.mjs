@@ -19,6 +19,7 @@ export const peers = [
   { group: 'test', command: 'setpriv', pack: 'util-linux', why: 'runs the tests as an ordinary user' },
   { group: 'test', command: 'getfattr', pack: 'attr', why: 'reads extended attributes from outside' },
   { group: 'test', command: 'getcap', pack: 'libcap2-bin', why: 'reads file capabilities from outside' },
+  { group: 'test', command: 'ps', pack: 'procps', why: 'looks for processes that were left' },
   { group: 'test', command: 'python3', pack: 'python3', why: 'writes odd archives; node-gyp runs on it' },
   { group: 'test', command: 'cc', pack: 'gcc', why: 'compiles the native part and the programs that tests run' },
   { group: 'test', command: 'make', pack: 'make', why: 'node-gyp runs it' },

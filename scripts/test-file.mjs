@@ -1,7 +1,7 @@
 // One test file in a process of its own: what it wishes, how it is run, and what its output says.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { delimiter, dirname, join, resolve } from 'node:path'
 import { removeTree } from './remove-tree.mjs'
 import { root } from './setup.mjs'
 
@@ -39,7 +39,13 @@ export function runFile(file, scratch) {
       // A group of its own, so that a file that runs out of time goes with all it started.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...environment, STRAKE_ROOT: process.env.STRAKE_ROOT ?? store, NO_COLOR: '1' },
+      env: {
+        ...environment,
+        // The Node that runs the suite is the one that `node` and npm's scripts find, too.
+        PATH: [dirname(process.execPath), environment.PATH].join(delimiter),
+        STRAKE_ROOT: environment.STRAKE_ROOT ?? store,
+        NO_COLOR: '1',
+      },
     })
     const output = []
     let timedOut = false

@@ -74,7 +74,7 @@ function runAs(user, node, directory, args) {
     LOGNAME: user.name,
     SHELL: '/bin/bash',
     LANG: 'C.UTF-8',
-    PATH: process.env.PATH,
+    PATH: '/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin',
     TMPDIR: join(scratch, 'tmp'),
     XDG_RUNTIME_DIR: join(scratch, 'run'),
     XDG_DATA_HOME: join(scratch, 'data'),
