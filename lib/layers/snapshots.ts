@@ -64,37 +64,36 @@ export class Snapshots {
   /** Makes sure that every layer, the bottom one first, is unpacked. Resolves to their chainIDs. Rejects as `unpackLayer` does. */
   async ensure(layers: readonly LayerSource[], agentFor: AgentFor, options: SnapshotOptions = {}): Promise<Digest[]> {
     const chain = chainIds(layers.map(({ diffId }) => diffId))
-    for (const [index, layer] of layers.entries()) {
-      const chainId = chain[index]
-      if (chainId === undefined) continue
-      const unpacked = !(await this.has(chainId)) && (await this.#unpackOnce(chainId, layer, chain.slice(0, index), agentFor, options))
-      options.onLayer?.(chainId, unpacked)
+    const agents = new AgentPool(agentFor)
+    try {
+      for (const [index, layer] of layers.entries()) {
+        const chainId = chain[index]
+        if (chainId === undefined) continue
+        const unpacked = !(await this.has(chainId)) && (await this.#unpackOnce(chainId, layer, chain.slice(0, index), agents, options))
+        options.onLayer?.(chainId, unpacked)
+      }
+    } finally {
+      await agents.close()
     }
     return chain
   }
 
-  async #unpackOnce(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agentFor: AgentFor, options: SnapshotOptions): Promise<boolean> {
+  async #unpackOnce(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agents: AgentPool, options: SnapshotOptions): Promise<boolean> {
     return await this.#store.withLock(`snapshot-${hexOf(chainId)}`, async () => {
       if (await this.has(chainId)) return false
-      await this.#unpack(chainId, layer, lowers, agentFor, options)
+      await this.#unpack(chainId, layer, lowers, agents, options)
       return true
     }, { signal: options.signal, timeout: 600_000 })
   }
 
-  async #unpack(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agentFor: AgentFor, options: SnapshotOptions): Promise<void> {
+  async #unpack(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agents: AgentPool, options: SnapshotOptions): Promise<void> {
     const directory = this.#store.temporary('snapshots')
     await mkdir(directory, { mode: 0o700 })
-    const agents: Agent[] = []
-    const open = async (path: string): Promise<Agent> => {
-      const agent = await agentFor(path)
-      agents.push(agent)
-      return agent
-    }
     try {
-      const target = await open(`${storeInAgents}/snapshots/${basename(directory)}`)
+      const target = await agents.get(`${storeInAgents}/snapshots/${basename(directory)}`)
       try {
         const view: Agent[] = []
-        for (const lower of [...lowers].reverse()) view.push(await open(this.agentPath(lower)))
+        for (const lower of [...lowers].reverse()) view.push(await agents.get(this.agentPath(lower)))
         await unpackLayer(await this.#store.blobs.stream(layer.digest), target, {
           ...options, diffId: layer.diffId, lower: view.length === 0 ? undefined : new SnapshotView(view),
         })
@@ -104,7 +103,6 @@ export class Snapshots {
       }
       await this.adopt(chainId, directory)
     } finally {
-      await Promise.allSettled(agents.map((agent) => agent.close()))
       await rm(directory, { recursive: true, force: true })
     }
   }
@@ -133,5 +131,25 @@ export async function emptyRoot(agent: Agent): Promise<void> {
     await agent.run(records.map(({ name }): Op => ({ op: 'removeTree', path: Buffer.concat([Buffer.from('/'), name]) })))
   } catch {
     // The agent may be gone: what is left is removed by the next sweep.
+  }
+}
+
+/** Agents by the directory they are confined to, each made when it is first needed. */
+class AgentPool {
+  readonly #agentFor: AgentFor
+  readonly #agents = new Map<string, Promise<Agent>>()
+
+  constructor(agentFor: AgentFor) {
+    this.#agentFor = agentFor
+  }
+
+  get(path: string): Promise<Agent> {
+    const agent = this.#agents.get(path) ?? this.#agentFor(path)
+    this.#agents.set(path, agent)
+    return agent
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#agents.values()].map(async (agent) => (await agent).close()))
   }
 }

@@ -13,7 +13,8 @@ export interface Descriptor {
   /** Bytes. */
   readonly size: number
   readonly annotations?: Readonly<Record<string, string>>
-  readonly platform?: Readonly<Record<string, unknown>>
+  /** Of an index's entries. */
+  readonly platform?: { readonly os: string; readonly architecture: string; readonly variant?: string }
   readonly artifactType?: string
 }
 

@@ -1,0 +1,106 @@
+import { StrakeError } from '../errors/index.ts'
+import { decompress, walkTar, type LayerLimits, type TarEntry } from '../layers/index.ts'
+import { digestOf, isDigest, type BlobInfo, type ByteStream, type Descriptor, type Digest, type Store } from '../store/index.ts'
+import type { BlobSource } from './layout.ts'
+
+/** What an image archive held: its small files in memory, the others as blobs of the store. */
+export interface Archive extends BlobSource {
+  /** A small file by its path in the archive. */
+  text(path: string): Buffer | undefined
+  /** Any file's blob, links followed. */
+  blob(path: string): BlobInfo | undefined
+}
+
+const smallFile = 4 * 1024 * 1024
+const smallFiles = 64 * 1024 * 1024
+const mostFiles = 100_000
+const mostLinks = 16
+
+/**
+ * Reads an image archive (a tar, compressed or not, of an OCI layout or of `docker save`) in one pass: it may come from a pipe, and what its
+ * files are for is known only at its end.
+ */
+export async function readArchive(store: Store, stream: ByteStream, limits: Partial<LayerLimits> = {}): Promise<Archive> {
+  const reader = new ArchiveReader(store)
+  for await (const entry of walkTar(decompress(stream, limits), { ...limits, entries: mostFiles })) await reader.add(entry)
+  return reader
+}
+
+class ArchiveReader implements Archive {
+  readonly #store: Store
+  readonly #small = new Map<string, Buffer>()
+  readonly #blobs = new Map<string, BlobInfo>()
+  readonly #links = new Map<string, string>()
+  #smallBytes = 0
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  async add(entry: TarEntry): Promise<void> {
+    const path = normal(entry.path.toString())
+    if (entry.type === 'symlink') this.#links.set(path, normal(`${path.split('/').slice(0, -1).join('/')}/${entry.linkPath.toString()}`))
+    if (entry.type === 'link') this.#links.set(path, normal(entry.linkPath.toString()))
+    if (entry.type !== 'file') return
+    if (isSmall(path, entry.size)) {
+      const pieces: Buffer[] = []
+      for await (const { bytes } of entry.pieces()) pieces.push(Buffer.from(bytes))
+      this.#smallBytes += entry.size
+      if (this.#smallBytes > smallFiles) throw new StrakeError('limit_exceeded', 'the archive has too many small files', { details: { limit: 'archiveBytes', maximum: smallFiles } })
+      this.#small.set(path, Buffer.concat(pieces))
+      return
+    }
+    const named = /^blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(path)
+    const digest = `${named?.[1]}:${named?.[2]}`
+    this.#blobs.set(path, await this.#store.blobs.put(contentOf(entry), isDigest(digest) ? { digest, size: entry.size } : { size: entry.size }))
+  }
+
+  #resolve(path: string): string {
+    let current = path
+    for (let each = 0; each < mostLinks; each += 1) {
+      const target = this.#links.get(current)
+      if (target === undefined) return current
+      current = target
+    }
+    throw new StrakeError('image_invalid', `the links of the archive at ${JSON.stringify(path)} do not end`)
+  }
+
+  text(path: string): Buffer | undefined {
+    return this.#small.get(this.#resolve(normal(path)))
+  }
+
+  blob(path: string): BlobInfo | undefined {
+    return this.#blobs.get(this.#resolve(normal(path)))
+  }
+
+  async stream({ digest }: Descriptor): Promise<ByteStream> {
+    const small = this.#bytesOf(digest)
+    if (small) return [small]
+    if (await this.#store.blobs.has(digest)) return await this.#store.blobs.stream(digest)
+    throw new StrakeError('image_invalid', `the archive lacks the blob ${digest}`, { details: { digest } })
+  }
+
+  #bytesOf(digest: Digest): Buffer | undefined {
+    return [...this.#small.values()].find((bytes) => digestOf(bytes, digest.startsWith('sha512') ? 'sha512' : 'sha256') === digest)
+  }
+}
+
+async function* contentOf(entry: TarEntry): AsyncGenerator<Buffer> {
+  if (entry.regions) throw new StrakeError('image_invalid', 'a file of the archive is sparse')
+  for await (const { bytes } of entry.pieces()) yield bytes
+}
+
+/** `docker save` of old has `<id>/json` and `VERSION` files that nothing needs. */
+function isSmall(path: string, size: number): boolean {
+  return size <= smallFile && !path.startsWith('blobs/') && (/\.json$|(?:^|\/)json$/.test(path) || ['oci-layout', 'repositories'].includes(path) || path.endsWith('/VERSION'))
+}
+
+/** Nothing is written by these names; what leads out of the archive simply is not in it. */
+function normal(path: string): string {
+  const parts: string[] = []
+  for (const each of path.split('/')) {
+    if (each === '..') parts.pop()
+    else if (each !== '' && each !== '.') parts.push(each)
+  }
+  return parts.join('/')
+}

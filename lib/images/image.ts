@@ -1,0 +1,98 @@
+import { chainIds } from '../layers/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import type { Blobs, Descriptor, Digest } from '../store/index.ts'
+import { checkLayerCount, parseConfig, type ExecutionConfig, type HistoryEntry } from './config.ts'
+import { largestManifest, parseManifest, type Index, type Manifest } from './manifest.ts'
+import { formatPlatform, hostPlatform, matchesPlatform, type Platform } from './platform.ts'
+
+export interface ImageLayer {
+  /** Of the blob, compressed or not. */
+  readonly digest: Digest
+  /** Of the uncompressed tar. */
+  readonly diffId: Digest
+  /** Names the layer on top of those below it, and so its snapshot. */
+  readonly chainId: Digest
+  /** Bytes of the blob. */
+  readonly size: number
+  readonly mediaType: string
+}
+
+/** An image's values. Plain data. */
+export interface ImageData {
+  /** Of the manifest. */
+  readonly digest: Digest
+  /** Of the config. */
+  readonly id: Digest
+  /** As people write them: `app:2`. */
+  readonly tags: readonly string[]
+  readonly config: ExecutionConfig
+  readonly platform: Platform
+  /** RFC 3339; undefined where the image does not say. */
+  readonly created: string | undefined
+  /** Bottom first. */
+  readonly layers: readonly ImageLayer[]
+  readonly history: readonly HistoryEntry[]
+  /** Bytes of all its blobs. */
+  readonly size: number
+  readonly annotations: Readonly<Record<string, string>>
+  readonly descriptor: Descriptor
+}
+
+export interface ReadOptions {
+  /** Which of an index's images; default that of this machine. */
+  readonly platform?: Platform | undefined
+  readonly tags?: readonly string[] | undefined
+}
+
+const deepestIndex = 4
+
+/** Reads an image from blobs. `image_invalid` when it is not a well-formed one, `image_not_found` when an index has none for the platform. */
+export async function readImage(blobs: Blobs, descriptor: Descriptor, options: ReadOptions = {}): Promise<ImageData> {
+  const { descriptor: chosen, manifest } = await findManifest((each) => blobs.read(each.digest, largestManifest), descriptor, options.platform)
+  const config = parseConfig(await blobs.read(manifest.config.digest))
+  checkLayerCount(config, manifest.layers.length)
+  const chain = chainIds(config.diffIds)
+  const layers = manifest.layers.map((layer, index): ImageLayer => {
+    const diffId = config.diffIds[index]
+    const chainId = chain[index]
+    if (diffId === undefined || chainId === undefined) throw new StrakeError('image_invalid', 'a layer has no diffID')
+    return { digest: layer.digest, diffId, chainId, size: layer.size, mediaType: layer.mediaType }
+  })
+  return {
+    digest: chosen.digest,
+    id: manifest.config.digest,
+    tags: options.tags ?? [],
+    config: config.config,
+    platform: config.platform,
+    created: config.created,
+    layers,
+    history: config.history,
+    size: chosen.size + manifest.config.size + layers.reduce((sum, layer) => sum + layer.size, 0),
+    annotations: manifest.annotations,
+    descriptor: { mediaType: chosen.mediaType, digest: chosen.digest, size: chosen.size },
+  }
+}
+
+/** Follows indexes down to the manifest for a platform. `read` gives a checked blob. */
+export async function findManifest(
+  read: (descriptor: Descriptor) => Promise<Uint8Array>, descriptor: Descriptor, platform: Platform | undefined,
+): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
+  let current = descriptor
+  for (let depth = 0; depth <= deepestIndex; depth += 1) {
+    const parsed = parseManifest(await read(current), current.mediaType)
+    if (parsed.kind === 'manifest') return { descriptor: current, manifest: parsed }
+    current = choose(parsed, platform ?? hostPlatform, platform !== undefined)
+  }
+  throw new StrakeError('limit_exceeded', `an index holds indexes more than ${deepestIndex} deep`, { details: { limit: 'indexDepth', maximum: deepestIndex } })
+}
+
+function choose(index: Index, wanted: Platform, isStrict: boolean): Descriptor {
+  const known = index.manifests.filter((each) => each.platform !== undefined && each.platform.os !== 'unknown')
+  const exact = known.find((each) => each.platform && each.platform.variant === wanted.variant && matchesPlatform(each.platform, wanted))
+  const found = exact ?? known.find((each) => each.platform && matchesPlatform(each.platform, wanted))
+  if (found) return found
+  const [only, ...more] = index.manifests
+  if (only && more.length === 0 && (only.platform === undefined || !isStrict)) return only
+  const offered = known.flatMap((each) => (each.platform ? [formatPlatform(each.platform)] : []))
+  throw new StrakeError('image_not_found', `no image for ${formatPlatform(wanted)}, only for ${offered.join(', ') || 'none'}`, { details: { wanted, offered } })
+}

@@ -1,0 +1,156 @@
+import { StrakeError } from '../errors/index.ts'
+import { digestOf, isDigest, type Descriptor, type Digest, type Ref, type Store } from '../store/index.ts'
+import { checkLayerCount, formatConfig, type ImageConfig } from './config.ts'
+import { findManifest, readImage, type ImageData } from './image.ts'
+import { largestManifest } from './manifest.ts'
+import { configMediaType, manifestMediaType } from './media-types.ts'
+import type { Platform } from './platform.ts'
+import { familiarReference, parseReference } from './reference.ts'
+
+/** An image to be stored, whose layers' blobs are there already. */
+export interface NewImage {
+  readonly config: ImageConfig
+  /** Bottom first; as many as `config.diffIds`. */
+  readonly layers: readonly Descriptor[]
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+export interface GetOptions {
+  readonly platform?: Platform | undefined
+}
+
+/** The images of a store: manifests and configs among its blobs, names in its index. */
+export class Images {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /**
+   * Stores an image, under `tags` if there are any. Without one it is kept all the same, until it is removed. The same image
+   * stored twice is one image.
+   */
+  async put(image: NewImage, options: { readonly tags?: readonly string[] } = {}): Promise<ImageData> {
+    checkLayerCount(image.config, image.layers.length)
+    const names = (options.tags ?? []).map(nameOf)
+    const config = formatConfig(image.config)
+    const manifest = Buffer.from(JSON.stringify({
+      schemaVersion: 2,
+      mediaType: manifestMediaType,
+      config: { mediaType: configMediaType, digest: digestOf(config), size: config.length },
+      layers: image.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+      annotations: image.annotations,
+    }))
+    await this.#store.blobs.put(config)
+    const { digest, size } = await this.#store.blobs.put(manifest)
+    await this.keep({ mediaType: manifestMediaType, digest, size }, names)
+    return await this.#read({ mediaType: manifestMediaType, digest, size })
+  }
+
+  /** Names a manifest or index whose blobs are all there. */
+  async keep(descriptor: Descriptor, tags: readonly string[]): Promise<void> {
+    if (tags.length === 0) await this.#store.refs.set(undefined, descriptor)
+    for (const tag of tags) await this.#store.refs.set(nameOf(tag), descriptor)
+  }
+
+  /** An image by name, digest, or id (that of its config, or the first 8 digits or more of either). Rejects with `image_not_found`. */
+  async get(name: string, options: GetOptions = {}): Promise<ImageData> {
+    const found = await this.find(name, options)
+    if (found) return found
+    throw new StrakeError('image_not_found', `there is no image ${JSON.stringify(name)} in the store`, { hint: 'images.list() tells what there is; build it, load it or pull it', details: { reference: name } })
+  }
+
+  /** As `get`, but undefined when there is no such image. */
+  async find(name: string, options: GetOptions = {}): Promise<ImageData | undefined> {
+    const digits = /^(?:sha256:|sha512:)?([0-9a-f]{8,128})$/.exec(name)?.[1]
+    if (digits !== undefined) {
+      const byDigest = await this.#findByDigest(digits, isDigest(name))
+      if (byDigest || isDigest(name)) return byDigest
+    }
+    const reference = parseReference(name)
+    const refs = await this.#store.refs.list()
+    const { digest } = reference
+    const ref = digest === undefined
+      ? refs.find((each) => each.name === familiarReference(reference))
+      : refs.find((each) => each.descriptor.digest === digest && inRepository(each, reference))
+    return ref && (await this.#read(ref.descriptor, refs, options.platform))
+  }
+
+  async #findByDigest(digits: string, isWhole: boolean): Promise<ImageData | undefined> {
+    const refs = await this.#store.refs.list()
+    const matches = (digest: Digest): boolean => (isWhole ? digest.slice(7) === digits : digest.slice(7).startsWith(digits))
+    for (const { descriptor } of refs) if (matches(descriptor.digest)) return await this.#read(descriptor, refs)
+    for (const image of await this.list()) if (matches(image.id) || matches(image.digest)) return image
+    return undefined
+  }
+
+  /** Every image, each once, newest first. One that this machine has no part of, or that cannot be read, is left out. */
+  async list(): Promise<ImageData[]> {
+    const refs = await this.#store.refs.list()
+    const found = new Map<Digest, ImageData>()
+    for (const { descriptor } of refs) {
+      if (found.has(descriptor.digest)) continue
+      try {
+        found.set(descriptor.digest, await this.#read(descriptor, refs))
+      } catch (error) {
+        if (!(error instanceof StrakeError)) throw error
+      }
+    }
+    return [...new Map([...found.values()].map((image) => [image.digest, image])).values()].sort((one, other) => (other.created ?? '').localeCompare(one.created ?? ''))
+  }
+
+  async #read(descriptor: Descriptor, refs?: readonly Ref[], platform?: Platform): Promise<ImageData> {
+    const { descriptor: chosen } = await findManifest((each) => this.#store.blobs.read(each.digest, largestManifest), descriptor, platform)
+    const tags = (refs ?? (await this.#store.refs.list())).filter((each) => [descriptor.digest, chosen.digest].includes(each.descriptor.digest)).flatMap((each) => each.name ?? [])
+    return await readImage(this.#store.blobs, descriptor, { tags: [...new Set(tags)].sort(), platform })
+  }
+
+  /** Gives an image one more name, taken from whatever image had it. */
+  async tag(image: Pick<ImageData, 'descriptor'>, tag: string): Promise<void> {
+    await this.#store.refs.set(nameOf(tag), image.descriptor)
+  }
+
+  /** Takes a name away; the image stays. Rejects with `image_not_found`. */
+  async untag(tag: string): Promise<void> {
+    const name = nameOf(tag)
+    if ((await this.#store.refs.unset(name)) === undefined) throw new StrakeError('image_not_found', `no image is named ${JSON.stringify(name)}`, { details: { reference: tag } })
+  }
+
+  /** Removes an image with all its names. Its blobs and snapshots go when nothing else uses them, with the next `prune`. */
+  async remove(name: string): Promise<ImageData> {
+    const image = await this.get(name)
+    for (const { descriptor } of await this.#store.refs.list()) {
+      const { descriptor: chosen } = await this.#resolve(descriptor)
+      if (chosen?.digest === image.digest) await this.#store.refs.remove(descriptor.digest)
+    }
+    return image
+  }
+
+  async #resolve(descriptor: Descriptor): Promise<{ descriptor: Descriptor | undefined }> {
+    try {
+      return await findManifest((each) => this.#store.blobs.read(each.digest, largestManifest), descriptor, undefined)
+    } catch (error) {
+      if (error instanceof StrakeError) return { descriptor: undefined }
+      throw error
+    }
+  }
+}
+
+/** The name of a reference in the store's index. `invalid_reference` for one with a digest: a name is not tied to a content. */
+function nameOf(tag: string): string {
+  const reference = parseReference(tag)
+  if (reference.digest !== undefined) throw new StrakeError('invalid_reference', `a tag cannot name a digest: ${JSON.stringify(tag)}`)
+  return familiarReference(reference)
+}
+
+function inRepository(ref: Ref, wanted: { readonly domain: string; readonly repository: string }): boolean {
+  if (ref.name === undefined) return false
+  try {
+    const { domain, repository } = parseReference(ref.name)
+    return domain === wanted.domain && repository === wanted.repository
+  } catch (error) {
+    if (error instanceof StrakeError) return false
+    throw error
+  }
+}

@@ -1,0 +1,104 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { StrakeError } from '../errors/index.ts'
+import type { LayerLimits } from '../layers/index.ts'
+import { failedWith, type Descriptor, type Store } from '../store/index.ts'
+import { readArchive, type Archive } from './archive.ts'
+import { chooseFromDocker, importDockerImage, parseDockerManifest } from './docker-archive.ts'
+import { readImage, type ImageData } from './image.ts'
+import { Images } from './images.ts'
+import { allOfLayout, chooseFromLayout, importBlobs, LayoutDirectory, parseLayoutIndex, type NamedImage } from './layout.ts'
+import type { Platform } from './platform.ts'
+import { importRootfsDirectory, importRootfsFile } from './rootfs.ts'
+
+/** Where an image is to be had from on this machine. Paths are absolute. */
+export type ImageSource =
+  | { readonly kind: 'layout'; readonly path: string; readonly tag?: string }
+  | { readonly kind: 'archive'; readonly format: 'oci' | 'docker'; readonly path: string; readonly tag?: string }
+  /** A directory, or a tar of one. */
+  | { readonly kind: 'rootfs'; readonly path: string }
+
+export interface ImportOptions {
+  /** Which of a multi-platform image; default that of this machine. */
+  readonly platform?: Platform | undefined
+  readonly limits?: Partial<LayerLimits> | undefined
+}
+
+/**
+ * Brings an image into the store from a file or directory. It gets no name: that is the caller's to give. Rejects with `image_not_found`,
+ * `image_invalid`, `layer_invalid`, `digest_mismatch`, `size_mismatch`, `limit_exceeded`.
+ */
+export async function importImage(store: Store, source: ImageSource, options: ImportOptions = {}): Promise<ImageData> {
+  const kind = await kindOfPath(source.path)
+  if (source.kind === 'rootfs') return await (kind === 'directory' ? importRootfsDirectory : importRootfsFile)(store, source.path, options)
+  if (source.kind === 'layout') {
+    const layout = new LayoutDirectory(source.path)
+    const { descriptor } = chooseFromLayout(await layout.manifests(), source.tag, source.path)
+    return await finish(store, (await importBlobs(store, layout, descriptor, options.platform)).descriptor)
+  }
+  const archive = await openArchive(store, source.path, options)
+  if (source.format === 'docker') return await finish(store, await importDockerImage(store, archive, chooseFromDocker(parseDockerManifest(needed(archive, 'manifest.json', source.path)), source.tag, source.path)))
+  const { descriptor } = chooseFromLayout(parseLayoutIndex(needed(archive, 'index.json', source.path)), source.tag, source.path)
+  return await finish(store, (await importBlobs(store, archive, descriptor, options.platform)).descriptor)
+}
+
+/**
+ * Brings every image of an OCI layout, an OCI archive or a `docker save` archive into the store, under the names that they have there. What the
+ * path holds is found out by looking.
+ */
+export async function loadImages(store: Store, path: string, options: ImportOptions = {}): Promise<ImageData[]> {
+  if ((await kindOfPath(path)) === 'directory') {
+    const layout = new LayoutDirectory(path)
+    return await loadLayout(store, allOfLayout(await layout.manifests()), async (descriptor) => (await importBlobs(store, layout, descriptor, options.platform)).descriptor)
+  }
+  const archive = await openArchive(store, path, options)
+  const index = archive.text('index.json')
+  if (index && archive.text('oci-layout')) {
+    return await loadLayout(store, allOfLayout(parseLayoutIndex(index)), async (descriptor) => (await importBlobs(store, archive, descriptor, options.platform)).descriptor)
+  }
+  const images: NamedImage[] = []
+  for (const image of parseDockerManifest(needed(archive, 'manifest.json', path))) {
+    const descriptor = await importDockerImage(store, archive, image)
+    for (const tag of image.tags.length > 0 ? image.tags : [undefined]) images.push({ descriptor, tag })
+  }
+  return await loadLayout(store, images, (descriptor) => Promise.resolve(descriptor))
+}
+
+async function loadLayout(store: Store, images: readonly NamedImage[], load: (descriptor: Descriptor) => Promise<Descriptor>): Promise<ImageData[]> {
+  const loaded = new Map<string, Descriptor>()
+  for (const { descriptor, tag } of images) {
+    const manifest = await load(descriptor)
+    await new Images(store).keep(manifest, tag === undefined ? [] : [tag])
+    loaded.set(manifest.digest, manifest)
+  }
+  const all: ImageData[] = []
+  for (const digest of loaded.keys()) all.push(await new Images(store).get(digest))
+  return all
+}
+
+/** The image as it is now in the store, checked as a whole. */
+async function finish(store: Store, descriptor: Descriptor): Promise<ImageData> {
+  const image = await readImage(store.blobs, descriptor)
+  await new Images(store).keep(descriptor, [])
+  return image
+}
+
+async function openArchive(store: Store, path: string, options: ImportOptions): Promise<Archive> {
+  return await readArchive(store, createReadStream(path, { highWaterMark: 512 * 1024 }), options.limits)
+}
+
+function needed(archive: Archive, name: string, path: string): Buffer {
+  const bytes = archive.text(name)
+  if (bytes === undefined) throw new StrakeError('image_invalid', `${path} is not an image archive of this kind: it has no ${name}`)
+  return bytes
+}
+
+async function kindOfPath(path: string): Promise<'file' | 'directory'> {
+  try {
+    return (await stat(path)).isDirectory() ? 'directory' : 'file'
+  } catch (error) {
+    if (failedWith(error, 'ENOENT', 'ENOTDIR')) throw new StrakeError('image_not_found', `there is nothing at ${path}`, { cause: error, hint: join(path, '..') === path ? undefined : 'paths are relative to the working directory of the process' })
+    throw error
+  }
+}

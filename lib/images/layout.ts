@@ -1,0 +1,118 @@
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { StrakeError } from '../errors/index.ts'
+import { algorithmOf, failedWith, hexOf, refNameAnnotation, type ByteStream, type Descriptor, type Digest, type Store } from '../store/index.ts'
+import { findManifest } from './image.ts'
+import { largestManifest, parseManifest, type Manifest } from './manifest.ts'
+import { indexMediaType } from './media-types.ts'
+import type { Platform } from './platform.ts'
+import { familiarReference, parseReference } from './reference.ts'
+
+/** Somewhere that blobs can be read from: a layout directory, an archive, later a registry. Nobody has checked them. */
+export interface BlobSource {
+  stream(descriptor: Descriptor): Promise<ByteStream>
+}
+
+export interface NamedImage {
+  readonly descriptor: Descriptor
+  /** As people write it; undefined where the name is no reference (in a layout it may be a mere `latest`). */
+  readonly tag: string | undefined
+}
+
+/** containerd's and Docker's annotation for the whole reference, where OCI's holds only the tag. */
+const imageNameAnnotation = 'io.containerd.image.name'
+
+/** Reads `index.json` of an OCI image layout (image-spec, image-layout.md). */
+export function parseLayoutIndex(bytes: Uint8Array): Descriptor[] {
+  const index = parseManifest(bytes, indexMediaType)
+  if (index.kind !== 'index') throw new StrakeError('image_invalid', 'index.json is not an index')
+  return [...index.manifests]
+}
+
+/** The image of a layout that is called `tag`; without one, the only image there is. `image_not_found` says which there are. */
+export function chooseFromLayout(manifests: readonly Descriptor[], tag: string | undefined, where: string): NamedImage {
+  const distinct = new Map(manifests.map((each) => [each.digest, each]))
+  const found = tag === undefined ? (distinct.size === 1 ? manifests[0] : undefined) : manifests.find((each) => namesOf(each).some((name) => name === tag || name.endsWith(`:${tag}`)))
+  if (found) return { descriptor: bare(found), tag: tagOf(found) }
+  const tags = manifests.flatMap(namesOf)
+  throw new StrakeError('image_not_found', tag === undefined ? `${where} holds ${distinct.size} images` : `${where} holds no image ${JSON.stringify(tag)}`, {
+    hint: tags.length > 0 ? `say which: ${tags.slice(0, 10).join(', ')}` : undefined, details: { tags },
+  })
+}
+
+/** Every image of a layout, with the names it has there. */
+export function allOfLayout(manifests: readonly Descriptor[]): NamedImage[] {
+  return manifests.map((each) => ({ descriptor: bare(each), tag: tagOf(each) }))
+}
+
+function namesOf(descriptor: Descriptor): string[] {
+  return [descriptor.annotations?.[refNameAnnotation], descriptor.annotations?.[imageNameAnnotation]].filter((each) => each !== undefined)
+}
+
+function tagOf(descriptor: Descriptor): string | undefined {
+  const whole = descriptor.annotations?.[imageNameAnnotation] ?? descriptor.annotations?.[refNameAnnotation]
+  if (whole === undefined || !/[:/]/.test(whole)) return undefined
+  try {
+    return familiarReference(parseReference(whole))
+  } catch (error) {
+    if (error instanceof StrakeError) return undefined
+    throw error
+  }
+}
+
+function bare({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size }
+}
+
+/** An OCI image layout that is a directory. */
+export class LayoutDirectory implements BlobSource {
+  readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  async manifests(): Promise<Descriptor[]> {
+    try {
+      const index = join(this.path, 'index.json')
+      if ((await stat(index)).size > largestManifest) throw new StrakeError('limit_exceeded', `${index} has more than ${largestManifest} bytes`, { details: { limit: 'manifestBytes', maximum: largestManifest } })
+      return parseLayoutIndex(await readFile(index))
+    } catch (error) {
+      if (failedWith(error, 'ENOENT', 'ENOTDIR')) throw new StrakeError('image_not_found', `${this.path} is not an OCI image layout: it has no index.json`, { cause: error })
+      throw error
+    }
+  }
+
+  async stream({ digest }: Descriptor): Promise<ByteStream> {
+    const path = this.#blobPath(digest)
+    try {
+      if ((await stat(path)).isFile()) return createReadStream(path, { highWaterMark: 512 * 1024 })
+    } catch (error) {
+      if (!failedWith(error, 'ENOENT')) throw error
+    }
+    throw new StrakeError('image_invalid', `the layout ${this.path} lacks the blob ${digest}`, { details: { digest } })
+  }
+
+  #blobPath(digest: Digest): string {
+    return join(this.path, 'blobs', algorithmOf(digest), hexOf(digest))
+  }
+}
+
+/** Brings an image's manifest, config and layers into the store, each checked against its digest and size. Resolves to its manifest. */
+export async function importBlobs(
+  store: Store, source: BlobSource, root: Descriptor, platform?: Platform,
+): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
+  const put = async (descriptor: Descriptor): Promise<void> => {
+    if ((await store.blobs.size(descriptor.digest)) === descriptor.size) return
+    await store.blobs.put(await source.stream(descriptor), { digest: descriptor.digest, size: descriptor.size })
+  }
+  const found = await findManifest(async (descriptor) => {
+    if (descriptor.size > largestManifest) throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, { details: { limit: 'manifestBytes', maximum: largestManifest } })
+    await put(descriptor)
+    return await store.blobs.read(descriptor.digest, largestManifest)
+  }, root, platform)
+  await put(found.manifest.config)
+  for (const layer of found.manifest.layers) await put(layer)
+  return found
+}

@@ -1,0 +1,81 @@
+import { StrakeError } from '../errors/index.ts'
+import { isDigest, type Digest } from '../store/index.ts'
+
+/**
+ * A checked image reference, all of it spelt out: `debian` is `docker.io/library/debian:latest`. Docker's grammar (distribution/reference,
+ * reference.go) and its normalisation.
+ */
+export interface Reference {
+  /** Host, with a port if it has one: `docker.io`, `127.0.0.1:5000`. */
+  readonly domain: string
+  /** The repository on that host: `library/debian`. */
+  readonly repository: string
+  /** `latest` where neither tag nor digest is given. */
+  readonly tag: string | undefined
+  readonly digest: Digest | undefined
+}
+
+const defaultDomain = 'docker.io'
+const longestName = 255
+const component = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
+const host = /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/
+const tagPattern = /^\w[\w.-]{0,127}$/
+
+/** Parses and normalises a reference; `invalid_reference` says what is wrong with it. */
+export function parseReference(text: string): Reference {
+  if (typeof text !== 'string') throw invalid(String(text), 'it is not a string')
+  if (text.length > longestName + 300) throw invalid(`${text.slice(0, 40)}…`, 'it is too long')
+  const at = text.indexOf('@')
+  const digest = at < 0 ? undefined : text.slice(at + 1)
+  if (digest !== undefined && !isDigest(digest)) throw invalid(text, 'what stands after @ is not a digest (sha256: and 64 hex digits)')
+  const rest = at < 0 ? text : text.slice(0, at)
+  const colon = rest.lastIndexOf(':')
+  const hasTag = colon > rest.lastIndexOf('/') && !(rest.startsWith('[') && !rest.includes('/'))
+  const tag = hasTag ? rest.slice(colon + 1) : undefined
+  if (tag !== undefined && !tagPattern.test(tag)) throw invalid(text, 'a tag is up to 128 letters, digits, _, . and -, and begins with none of the last two')
+  const { domain, repository } = splitName(hasTag ? rest.slice(0, colon) : rest, text)
+  return { domain, repository, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest }
+}
+
+function splitName(name: string, text: string): { domain: string; repository: string } {
+  if (name === '') throw invalid(text, 'it has no name')
+  if (/^[0-9a-f]{64}$/.test(name)) throw invalid(text, '64 hex digits are an image id, not a name')
+  const slash = name.indexOf('/')
+  const first = slash < 0 ? '' : name.slice(0, slash)
+  const isDomain = first !== '' && (/[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase())
+  const domain = isDomain ? (first === 'index.docker.io' ? defaultDomain : first) : defaultDomain
+  const path = isDomain ? name.slice(slash + 1) : name
+  if (!host.test(domain)) throw invalid(text, `${JSON.stringify(domain)} is not a host name`)
+  const repository = domain === defaultDomain && !path.includes('/') ? `library/${path}` : path
+  if (!repository.split('/').every((each) => component.test(each))) {
+    throw invalid(text, path === path.toLowerCase() ? 'a repository is made of a-z, 0-9 and single separators between them' : 'a repository is in lower case')
+  }
+  if (domain.length + 1 + repository.length > longestName) throw invalid(text, `its name has more than ${longestName} characters`)
+  return { domain, repository }
+}
+
+function invalid(text: string, why: string): StrakeError {
+  return new StrakeError('invalid_reference', `${JSON.stringify(text)} is not an image reference: ${why}`, {
+    hint: 'a reference is [host[:port]/]repository[:tag][@digest], for example debian:12 or 127.0.0.1:5000/app',
+    details: { reference: text },
+  })
+}
+
+/** All of it: `docker.io/library/debian:12`. */
+export function formatReference(reference: Reference): string {
+  return withSuffix(`${reference.domain}/${reference.repository}`, reference)
+}
+
+/** As people write it, and as the store names it: `debian:12`. */
+export function familiarReference(reference: Reference): string {
+  const { domain, repository } = reference
+  if (domain !== defaultDomain) return formatReference(reference)
+  const short = repository.startsWith('library/') ? repository.slice('library/'.length) : repository
+  // What is left must not read as another name: a host in front, or an image id.
+  const ambiguous = /^[^/]*[.:][^/]*\//.test(short) || short.startsWith('localhost/') || /^[0-9a-f]{64}$/.test(short)
+  return withSuffix(ambiguous ? `${domain}/${repository}` : short.includes('/') && repository.startsWith('library/') ? repository : short, reference)
+}
+
+function withSuffix(name: string, { tag, digest }: Reference): string {
+  return `${name}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`
+}

@@ -1,0 +1,61 @@
+import { createReadStream } from 'node:fs'
+import { decompress, directoryEntries, layerMediaType, storeLayer, walkTar, type LayerLimits } from '../layers/index.ts'
+import { toDigest, type ByteStream, type Digest, type Store } from '../store/index.ts'
+import type { ExecutionConfig } from './config.ts'
+import type { ImageData } from './image.ts'
+import { Images } from './images.ts'
+import { hostPlatform, type Platform } from './platform.ts'
+
+export interface RootfsOptions {
+  readonly limits?: Partial<LayerLimits> | undefined
+  readonly tags?: readonly string[] | undefined
+  /** Default that of this machine. */
+  readonly platform?: Platform | undefined
+  readonly config?: ExecutionConfig | undefined
+  /** Of a directory: paths from it that are left out. */
+  readonly exclude?: readonly string[] | undefined
+}
+
+/** Makes an image of one layer from a tar of a root file system, plain, gzip or zstd. Rejects as `walkTar` does. The same tar gives the same image. */
+export async function importRootfsTar(store: Store, stream: ByteStream, options: RootfsOptions = {}): Promise<ImageData> {
+  const { digest, size } = await store.blobs.put(checkedTar(decompress(stream, options.limits), options.limits))
+  return await putRootfs(store, { digest, size }, options)
+}
+
+export async function importRootfsFile(store: Store, path: string, options: RootfsOptions = {}): Promise<ImageData> {
+  return await importRootfsTar(store, createReadStream(path, { highWaterMark: 512 * 1024 }), options)
+}
+
+/** Makes an image of one layer from a directory of this machine that holds a root file system. */
+export async function importRootfsDirectory(store: Store, path: string, options: RootfsOptions = {}): Promise<ImageData> {
+  const { descriptor } = await storeLayer(store, directoryEntries(path, { exclude: options.exclude }))
+  return await putRootfs(store, descriptor, options)
+}
+
+async function putRootfs(store: Store, layer: { readonly digest: Digest; readonly size: number }, options: RootfsOptions): Promise<ImageData> {
+  return await new Images(store).put({
+    config: {
+      platform: options.platform ?? hostPlatform,
+      config: options.config ?? {},
+      diffIds: [toDigest('sha256', layer.digest.slice(7))],
+      history: [{ created_by: 'strake import', comment: 'imported root file system' }],
+    },
+    layers: [{ mediaType: layerMediaType, digest: layer.digest, size: layer.size }],
+  }, { tags: options.tags ?? [] })
+}
+
+/** The bytes of a tar as they are, while a walker makes sure that they are one. Holds no more than the walker has just read. */
+async function* checkedTar(stream: AsyncIterable<Buffer>, limits: Partial<LayerLimits> | undefined): AsyncGenerator<Buffer> {
+  const read: Buffer[] = []
+  async function* tap(): AsyncGenerator<Buffer> {
+    for await (const piece of stream) {
+      read.push(piece)
+      yield piece
+    }
+  }
+  for await (const entry of walkTar(tap(), limits)) {
+    yield* read.splice(0)
+    for await (const _ of entry.pieces()) yield* read.splice(0)
+  }
+  yield* read.splice(0)
+}
