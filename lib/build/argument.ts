@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/error.ts'
+import { StrakeError } from '../errors/index.ts'
 
 /** Longest text that an argument of a step may hold, in bytes of UTF-8. */
 const maxTextBytes = 1 << 20

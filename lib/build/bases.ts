@@ -1,0 +1,66 @@
+import { stat } from 'node:fs/promises'
+import { hostPlatform, type ImageData, type ImageSource, Images, importImage } from '../images/index.ts'
+import { type Digest, isDigest } from '../store/index.ts'
+import { cacheKey } from './cache.ts'
+import type { BuildContext } from './context.ts'
+import { hostLayer } from './host/layer.ts'
+import { fieldsOf, readRecord, writeRecord } from './records.ts'
+import { defaultEnvironment } from './settings.ts'
+import type { Stage } from './stage.ts'
+import type { Base } from './step.ts'
+
+function stageOf(image: ImageData): Stage {
+  const { config, layers, history, created, platform } = image
+  return { settings: config, layers, history, created, platform, hasOwnCmd: false, origin: image }
+}
+
+function parseImported(value: unknown): Digest | undefined {
+  const { digest } = fieldsOf(value)
+  return isDigest(digest) ? digest : undefined
+}
+
+/** An archive or root directory, brought into the store; a file that has not changed since is not read again. */
+async function imported(source: ImageSource, context: BuildContext): Promise<ImageData> {
+  const { store } = context.runtime
+  const { platform } = context
+  const stats = await stat(source.path, { bigint: true }).catch(() => undefined)
+  if (!stats?.isFile()) return await importImage(store, source, { platform })
+  const seen = [stats.size, stats.mtimeNs, stats.ctimeNs, stats.ino, stats.dev].map(String)
+  const record = store.path('cache', 'base', cacheKey({ source, platform: platform ?? null, seen }))
+  const known = await readRecord(record, parseImported)
+  const found = known && (await new Images(store).find(known))
+  if (found) return found
+  const image = await importImage(store, source, { platform })
+  await writeRecord(store, record, { digest: image.digest })
+  return image
+}
+
+/** What a stage starts from. Rejects with `image_not_found`, and as imports do. */
+export async function openBase(base: Base, context: BuildContext): Promise<Stage> {
+  const { store } = context.runtime
+  const empty: Stage = {
+    settings: {},
+    layers: [],
+    history: [],
+    created: undefined,
+    platform: context.platform ?? hostPlatform,
+    hasOwnCmd: false,
+  }
+  switch (base.kind) {
+    case 'scratch':
+      return empty
+    case 'host': {
+      const layer = await hostLayer(store)
+      const history = [{ created_by: "the host's shell and tools", comment: 'strake' }]
+      return { ...empty, settings: { Env: defaultEnvironment, Cmd: ['/bin/sh'] }, layers: [layer], history, platform: hostPlatform }
+    }
+    case 'reference':
+      return stageOf(await new Images(store).get(base.reference, { platform: context.platform }))
+    case 'image':
+      return stageOf(base.image)
+    case 'steps':
+      return await context.build(base.steps)
+    default:
+      return stageOf(await imported(base, context))
+  }
+}

@@ -1,0 +1,58 @@
+import { StrakeError } from '../errors/index.ts'
+import type { Platform } from '../images/index.ts'
+import type { BuildCache } from './cache.ts'
+import type { BuildEvent } from './progress.ts'
+import type { BuildRuntime } from './runtime.ts'
+import type { Stage, StageLayer } from './stage.ts'
+import type { Step } from './step.ts'
+
+/** The time of what has none of its own (files from memory, directories that had to be made): the first that zip files can tell. */
+export const defaultEpoch = 315_532_800
+
+export interface BuildOptions {
+  /** Names for the image. */
+  readonly tag?: string | readonly string[] | undefined
+  /** The directory that `copy` takes paths from. Default: the working directory of the process. */
+  readonly context?: string | undefined
+  /** Carry every step out again; what they make is remembered all the same. */
+  readonly noCache?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((event: BuildEvent) => void) | undefined
+  /** `os/architecture[/variant]` of the base to choose from an index. Default: this machine's. */
+  readonly platform?: string | undefined
+}
+
+/** One build in progress: what every step of it shares. */
+export interface BuildContext {
+  readonly runtime: BuildRuntime
+  readonly options: BuildOptions
+  readonly cache: BuildCache
+  /** What `options.platform` says, checked. */
+  readonly platform: Platform | undefined
+  /** SOURCE_DATE_EPOCH in seconds, if it is set: every time in the result is this one or an earlier one. */
+  readonly epoch: number | undefined
+  /** Carries out a build that is the base of another, or is copied from; once each. */
+  build(steps: readonly Step[]): Promise<Stage>
+}
+
+/** A step that makes a layer, ready to be looked up and, if it must be, carried out. */
+export interface PreparedStep extends AsyncDisposable {
+  /** Keys under which its outcome may be found, the quickest to compute first. The rest is asked for only when the first is unknown. */
+  keys(): AsyncIterable<Readonly<Record<string, unknown>>>
+  /** Makes the layer; undefined when the step changes nothing. */
+  carryOut(emit: (stream: 'stdout' | 'stderr', data: Uint8Array) => void): Promise<StageLayer | undefined>
+}
+
+/** SOURCE_DATE_EPOCH as https://reproducible-builds.org/specs/source-date-epoch/ has it; `invalid_argument` when it is no number. */
+export function sourceDateEpoch(env: NodeJS.ProcessEnv = process.env): number | undefined {
+  const text = env.SOURCE_DATE_EPOCH
+  if (text === undefined || text === '') return undefined
+  if (!/^\d{1,12}$/.test(text))
+    throw new StrakeError('invalid_argument', `SOURCE_DATE_EPOCH must be seconds since 1970, not ${JSON.stringify(text)}`)
+  return Number(text)
+}
+
+/** When something is made now, as RFC 3339. */
+export function timeOf(context: BuildContext): string {
+  return new Date(context.epoch === undefined ? Date.now() : context.epoch * 1000).toISOString()
+}

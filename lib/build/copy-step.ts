@@ -1,0 +1,100 @@
+import { openBase } from './bases.ts'
+import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts'
+import { carryOutCopy, type PlannedCopy, planCopy } from './copy.ts'
+import { ContextDirectory } from './files/context-directory.ts'
+import type { FileSource } from './files/entry.ts'
+import { ImageFiles } from './files/image-files.ts'
+import { MemoryFiles } from './files/memory.ts'
+import { lookUpOwner } from './files/owner.ts'
+import { RootPaths } from './files/root-paths.ts'
+import { RootWriter } from './files/writer.ts'
+import { workdirOf } from './settings.ts'
+import { type Stage, snapshotsOf, stageLayer } from './stage.ts'
+import type { Base, CopyStep } from './step.ts'
+
+/** The files of another image: its layers under an upper that is thrown away. */
+async function openImage(stage: Stage, context: BuildContext): Promise<FileSource> {
+  const { signal } = context.options
+  await context.runtime.unpack(stage.layers, { signal })
+  const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal })
+  try {
+    return new ImageFiles(await layer.agent(), () => layer.discard())
+  } catch (error) {
+    await layer.discard()
+    throw error
+  }
+}
+
+/** What is copied, opened when it is first needed and read once. */
+class CopyInput implements AsyncDisposable {
+  readonly #step: CopyStep
+  readonly #context: BuildContext
+  readonly #image: Stage | undefined
+  #opened: FileSource | undefined
+  #planned: PlannedCopy | undefined
+
+  constructor(step: CopyStep, context: BuildContext, image: Stage | undefined) {
+    this.#step = step
+    this.#context = context
+    this.#image = image
+  }
+
+  async source(): Promise<FileSource> {
+    this.#opened ??= await this.#open()
+    return this.#opened
+  }
+
+  async planned(): Promise<PlannedCopy> {
+    this.#planned ??= await planCopy(this.#step, await this.source(), this.#context.options.signal)
+    return this.#planned
+  }
+
+  async #open(): Promise<FileSource> {
+    const { source } = this.#step
+    if (source.kind === 'memory') return new MemoryFiles(source.files)
+    return this.#image ? await openImage(this.#image, this.#context) : new ContextDirectory(this.#context.options.context ?? process.cwd())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opened?.[Symbol.asyncDispose]()
+  }
+}
+
+function imageOf(step: CopyStep): Base | undefined {
+  return step.source.kind === 'image' ? step.source.base : undefined
+}
+
+/** A copy as a step with a layer. From an image, the same layers are known to give the same files without a look at them. */
+export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildContext): Promise<PreparedStep> {
+  const base = imageOf(step)
+  const image = base && (await openBase(base, context))
+  const input = new CopyInput(step, context, image)
+  const workdir = workdirOf(stage.settings)
+  const shared = { kind: 'copy', workdir, destination: step.destination, chown: step.chown ?? null, chmod: step.chmod ?? null }
+  return {
+    async *keys() {
+      if (image && step.source.kind === 'image') yield { ...shared, image: snapshotsOf(image).at(-1) ?? null, paths: step.source.paths }
+      yield { ...shared, content: (await input.planned()).content }
+    },
+    async carryOut() {
+      const { runtime, options, epoch } = context
+      const layer = await runtime.openLayer(snapshotsOf(stage), { signal: options.signal })
+      try {
+        const agent = await layer.agent()
+        const owner = step.chown === undefined ? undefined : await lookUpOwner(new RootPaths(agent), step.chown)
+        const writer = new RootWriter(agent, {
+          owner,
+          chmod: step.chmod,
+          canChown: runtime.canChown,
+          epoch: epoch ?? defaultEpoch,
+          latest: epoch,
+        })
+        await carryOutCopy(step, await input.planned(), await input.source(), writer, workdir, options.signal)
+        return stageLayer(await layer.commit())
+      } finally {
+        await layer.discard()
+      }
+    },
+    [Symbol.asyncDispose]: () => input[Symbol.asyncDispose](),
+  }
+}

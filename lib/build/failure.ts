@@ -1,0 +1,35 @@
+import { StrakeError, type StrakeErrorOptions } from '../errors/index.ts'
+
+export interface BuildErrorOptions<State> extends StrakeErrorOptions {
+  readonly state: State
+}
+
+/**
+ * A step failed. `details` has `{ step, exitCode, log }`: the step on one line, the exit code of its command (null when a
+ * signal ended it), and the last 64 KB of its output. `state` is the image as it was before the step, to start and look around in.
+ *
+ * @example
+ * try {
+ *   await app.build()
+ * } catch (error) {
+ *   if (error instanceof BuildError) await using container = await error.state.start({ cmd: ['sh'] })
+ * }
+ */
+export class BuildError<State> extends StrakeError {
+  readonly state: State
+
+  constructor(message: string, { state, ...options }: BuildErrorOptions<State>) {
+    super('build_failed', message, options)
+    this.name = 'BuildError'
+    this.state = state
+  }
+}
+
+/** What an aborted signal rejects with: `aborted`, its reason the cause. */
+export function abortedError(signal: AbortSignal): StrakeError {
+  return new StrakeError('aborted', 'the build was aborted', { cause: signal.reason })
+}
+
+export function checkAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortedError(signal)
+}

@@ -1,0 +1,206 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  type Stats,
+} from 'node:fs'
+import { posix } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { StrakeError } from '../../errors/index.ts'
+import { type BytePath, bytePath, type EntryKind, type FileSource, opPath, type SourceEntry, type SourceMatch, textPath } from './entry.ts'
+import { isPattern, matcher } from './pattern.ts'
+
+const maxLinks = 40
+const pieceSize = 256 * 1024
+/** Directory entries between two turns of the event loop. */
+const entriesPerTurn = 200
+
+function invalid(path: BytePath, why: string, cause?: unknown): StrakeError {
+  return new StrakeError('context_invalid', `${textPath(path) || '.'} in the build context ${why}`, {
+    cause,
+    details: { path: textPath(path) },
+  })
+}
+
+function escapes(path: BytePath): StrakeError {
+  return new StrakeError('path_escapes', `${textPath(path)} is a link that leads out of the build context`, {
+    hint: 'copy what it points to into the context, or choose a context directory that holds both',
+    details: { path: textPath(path) },
+  })
+}
+
+function errnoOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+/**
+ * The build context: a directory of this machine. A path is looked up with links followed inside the directory only; links
+ * below a copied directory are copied as links. Whatever is opened is then checked, by the kernel's name for the open file
+ * (proc_pid_fd(5)), to be what was meant, so a link that is swapped in while the context is read leads nowhere.
+ */
+export class ContextDirectory implements FileSource {
+  readonly #root: BytePath
+
+  /** Rejects with `context_invalid` when `path` is no directory. */
+  constructor(path: string) {
+    try {
+      this.#root = realpathSync(path, { encoding: 'buffer' }).toString('latin1').replace(/\/$/, '')
+      if (!lstatSync(opPath(`${this.#root}/`)).isDirectory()) throw new Error('not a directory')
+    } catch (cause) {
+      throw new StrakeError('context_invalid', `the build context ${path} is no directory that can be read`, { cause, details: { path } })
+    }
+  }
+
+  async find(pattern: string): Promise<readonly SourceMatch[]> {
+    const names = pattern.split('/').filter((name) => name !== '' && name !== '.')
+    const found = this.#expand('', names.map(bytePath))
+    const matches: SourceMatch[] = []
+    for (const { path, real } of found) {
+      const entries: SourceEntry[] = []
+      await this.#collect(real, '', this.#stat(real), entries)
+      matches.push({ name: posix.basename(path), entries })
+    }
+    return matches
+  }
+
+  async *read(entry: SourceEntry): AsyncIterable<Buffer> {
+    const file = this.#open(entry.origin, constants.O_RDONLY)
+    try {
+      if (!fstatSync(file).isFile()) throw invalid(entry.origin, 'changed while it was read')
+      for (;;) {
+        const piece = Buffer.allocUnsafe(Math.min(pieceSize, entry.size + 1))
+        const length = readSync(file, piece)
+        if (length === 0) return
+        yield piece.subarray(0, length)
+        await setImmediate()
+      }
+    } finally {
+      closeSync(file)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** The paths that match, by name, and where their links lead inside the context. */
+  #expand(directory: BytePath, names: readonly BytePath[]): { path: BytePath; real: BytePath }[] {
+    const [name, ...rest] = names
+    if (name === undefined) return [{ path: directory, real: directory }]
+    const candidates = isPattern(name) ? this.#list(directory).filter(matcher(textPath(name))) : [name]
+    return candidates.flatMap((candidate) => {
+      const path = directory ? `${directory}/${candidate}` : candidate
+      const real = this.#follow(path)
+      if (real === undefined) return []
+      if (rest.length === 0) return [{ path, real }]
+      return this.#stat(real).isDirectory() ? this.#expand(real, rest) : []
+    })
+  }
+
+  /** Where `path` leads; undefined when nothing is there. */
+  #follow(path: BytePath): BytePath | undefined {
+    let rest = path.split('/')
+    const here: BytePath[] = []
+    for (let links = 0; rest.length > 0; ) {
+      const [name = '', ...after] = rest
+      rest = after
+      if (name === '' || name === '.') continue
+      if (name === '..') {
+        if (here.length === 0) throw escapes(path)
+        here.pop()
+        continue
+      }
+      const next = [...here, name].join('/')
+      const stats = this.#statOrMissing(next)
+      if (!stats) return undefined
+      if (!stats.isSymbolicLink()) {
+        here.push(name)
+        continue
+      }
+      links += 1
+      if (links > maxLinks) throw invalid(path, 'is a loop of links')
+      const target = readlinkSync(this.#absolute(next), { encoding: 'buffer' }).toString('latin1')
+      if (target.startsWith('/')) throw escapes(next)
+      rest = [...target.split('/'), ...rest]
+    }
+    return here.join('/')
+  }
+
+  async #collect(origin: BytePath, path: BytePath, stats: Stats, entries: SourceEntry[]): Promise<void> {
+    const kind: EntryKind | undefined = stats.isFile()
+      ? 'file'
+      : stats.isDirectory()
+        ? 'directory'
+        : stats.isSymbolicLink()
+          ? 'link'
+          : undefined
+    if (!kind) throw invalid(origin, 'is neither file, directory nor link')
+    entries.push({
+      kind,
+      path,
+      origin,
+      mode: stats.mode & 0o7777,
+      uid: 0,
+      gid: 0,
+      mtime: Math.floor(stats.mtimeMs / 1000),
+      size: kind === 'file' ? stats.size : 0,
+      target: kind === 'link' ? readlinkSync(this.#absolute(origin), { encoding: 'buffer' }).toString('latin1') : '',
+      xattrs: new Map(),
+    })
+    if (entries.length % entriesPerTurn === 0) await setImmediate()
+    if (kind !== 'directory') return
+    for (const name of this.#list(origin)) {
+      const child = origin ? `${origin}/${name}` : name
+      await this.#collect(child, path ? `${path}/${name}` : name, this.#stat(child), entries)
+    }
+  }
+
+  #absolute(path: BytePath): Buffer {
+    return opPath(`${this.#root}/${path}`)
+  }
+
+  #statOrMissing(path: BytePath): Stats | undefined {
+    try {
+      return lstatSync(this.#absolute(path))
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
+      throw invalid(path, `cannot be read (${errnoOf(error)})`, error)
+    }
+  }
+
+  #stat(path: BytePath): Stats {
+    const stats = this.#statOrMissing(path)
+    if (!stats) throw invalid(path, 'vanished while it was read')
+    return stats
+  }
+
+  #list(path: BytePath): BytePath[] {
+    const directory = this.#open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      const names = readdirSync(`/proc/self/fd/${directory}`, { encoding: 'buffer' }).map((name) => name.toString('latin1'))
+      return names.sort()
+    } finally {
+      closeSync(directory)
+    }
+  }
+
+  /** Opens `path` and makes sure that it is that path which was opened. */
+  #open(path: BytePath, flags: number): number {
+    let file: number
+    try {
+      // Non-blocking: a fifo that took the file's place must not hold the build up.
+      file = openSync(this.#absolute(path), flags | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    } catch (error) {
+      if (errnoOf(error) === 'ELOOP') throw escapes(path)
+      throw invalid(path, errnoOf(error) === 'EACCES' ? 'may not be read by this user' : `cannot be read (${errnoOf(error)})`, error)
+    }
+    const actual = readlinkSync(`/proc/self/fd/${file}`, { encoding: 'buffer' }).toString('latin1')
+    if (actual === (path ? `${this.#root}/${path}` : this.#root || '/')) return file
+    closeSync(file)
+    throw escapes(path)
+  }
+}

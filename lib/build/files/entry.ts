@@ -1,0 +1,55 @@
+/**
+ * A path whose every character is one byte (`latin1`): file names are bytes, and need not be UTF-8. Made by `bytePath`,
+ * shown to people by `textPath`, given to an op by `opPath`.
+ */
+export type BytePath = string
+
+export function bytePath(text: string): BytePath {
+  return Buffer.from(text).toString('latin1')
+}
+
+export function textPath(path: BytePath): string {
+  return Buffer.from(path, 'latin1').toString()
+}
+
+export function opPath(path: BytePath): Buffer {
+  return Buffer.from(path, 'latin1')
+}
+
+export type EntryKind = 'file' | 'directory' | 'link'
+
+/** One file, directory or symlink that a `copy` takes. */
+export interface SourceEntry {
+  readonly kind: EntryKind
+  /** Below what was named; empty for the named thing itself. */
+  readonly path: BytePath
+  /** Where its source finds it again. */
+  readonly origin: BytePath
+  /** Permissions with setuid, setgid and sticky bits; of no meaning for a link. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  /** Whole seconds since 1970; undefined for what has no time of its own (files from memory). */
+  readonly mtime: number | undefined
+  /** Bytes of a file. */
+  readonly size: number
+  /** What a link says. */
+  readonly target: BytePath
+  readonly xattrs: ReadonlyMap<string, Buffer>
+}
+
+/** What one path of a `copy` stands for. */
+export interface SourceMatch {
+  /** The last name of the path: what a file is called when it is copied into a directory. */
+  readonly name: BytePath
+  /** The named thing first, then what is below it, parents before children, sorted. */
+  readonly entries: readonly SourceEntry[]
+}
+
+/** A home of files to copy: the context directory, memory, another image. */
+export interface FileSource extends AsyncDisposable {
+  /** What `pattern` (a path, or a pattern of path.Match in Go) names, sorted; empty when it names nothing. */
+  find(pattern: string): Promise<readonly SourceMatch[]>
+  /** The bytes of a file. */
+  read(entry: SourceEntry): AsyncIterable<Buffer>
+}

@@ -1,0 +1,83 @@
+import { posix } from 'node:path'
+import type { FileRecord } from '../../sys/index.ts'
+import type { Agent } from '../../zygote/index.ts'
+import { type BytePath, bytePath, type EntryKind, type FileSource, type SourceEntry, type SourceMatch, textPath } from './entry.ts'
+import { isPattern, matcher } from './pattern.ts'
+import { isType, joinPath, openFile, RootPaths, readOpened } from './root-paths.ts'
+
+function kindOf(record: FileRecord): EntryKind | undefined {
+  return (['file', 'directory', 'link'] as const).find((kind) => isType(record, kind))
+}
+
+/** The files of another image, through a confined agent whose root that image is. Owns the agent's owner through `release`. */
+export class ImageFiles implements FileSource {
+  readonly #agent: Agent
+  readonly #paths: RootPaths
+  readonly #release: () => Promise<void>
+
+  constructor(agent: Agent, release: () => Promise<void>) {
+    this.#agent = agent
+    this.#paths = new RootPaths(agent)
+    this.#release = release
+  }
+
+  async find(pattern: string): Promise<readonly SourceMatch[]> {
+    const names = pattern.split('/').filter((name) => name !== '' && name !== '.')
+    const matches: SourceMatch[] = []
+    for (const { path, real } of await this.#expand('/', names.map(bytePath))) {
+      const record = await this.#paths.stat(real)
+      if (!record) continue
+      const entries: SourceEntry[] = []
+      await this.#collect(real, '', record, entries)
+      matches.push({ name: posix.basename(path), entries })
+    }
+    return matches
+  }
+
+  async *read(entry: SourceEntry): AsyncIterable<Buffer> {
+    yield* readOpened(await openFile(this.#agent, entry.origin))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#release()
+  }
+
+  async #expand(directory: BytePath, names: readonly BytePath[]): Promise<{ path: BytePath; real: BytePath }[]> {
+    const [name, ...rest] = names
+    if (name === undefined) return [{ path: directory, real: directory }]
+    const isMatch = isPattern(name) ? matcher(textPath(name)) : undefined
+    const candidates = isMatch ? (await this.#paths.list(directory)).map((each) => each.name.toString('latin1')).filter(isMatch) : [name]
+    const found: { path: BytePath; real: BytePath }[] = []
+    for (const candidate of candidates) {
+      const path = joinPath(directory, candidate)
+      const place = await this.#paths.resolve(path)
+      if (!place.record) continue
+      if (rest.length === 0) found.push({ path, real: place.path })
+      else if (isType(place.record, 'directory')) found.push(...(await this.#expand(place.path, rest)))
+    }
+    return found
+  }
+
+  /** Devices, fifos and sockets of the other image are left out: nothing could be copied of them. */
+  async #collect(origin: BytePath, path: BytePath, record: FileRecord, entries: SourceEntry[]): Promise<void> {
+    const kind = kindOf(record)
+    if (!kind) return
+    entries.push({
+      kind,
+      path,
+      origin,
+      mode: record.mode & 0o7777,
+      uid: record.uid,
+      gid: record.gid,
+      mtime: record.mtimeSec,
+      size: kind === 'file' ? record.size : 0,
+      target: record.target.toString('latin1'),
+      xattrs: new Map([...record.xattrs].filter(([name]) => !name.includes('overlay.') && !name.startsWith('security.selinux'))),
+    })
+    if (kind !== 'directory') return
+    for (const child of await this.#paths.list(origin)) {
+      const name = child.name.toString('latin1')
+      await this.#collect(joinPath(origin, name), path ? `${path}/${name}` : name, child, entries)
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/** What a build tells while it runs. `index` counts the steps from 1; steps of a build that this one copies from have its name before theirs. */
+export type BuildEvent =
+  | { readonly type: 'start'; readonly index: number; readonly total: number; readonly name: string }
+  | {
+      readonly type: 'step'
+      readonly index: number
+      readonly total: number
+      readonly name: string
+      /** Its outcome was there already. */
+      readonly cached: boolean
+      readonly durationMs: number
+    }
+  | { readonly type: 'log'; readonly index: number; readonly name: string; readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }
+
+/** The last bytes of a step's output, both streams as they came. */
+export class LogTail {
+  readonly #limit: number
+  #pieces: Uint8Array[] = []
+  #length = 0
+
+  /** @param limit bytes that are kept, at least; twice as many at most are held */
+  constructor(limit = 64 * 1024) {
+    this.#limit = limit
+  }
+
+  add(data: Uint8Array): void {
+    this.#pieces.push(Uint8Array.from(data))
+    this.#length += data.length
+    if (this.#length > 2 * this.#limit) {
+      const tail = this.#bytes()
+      this.#pieces = [tail]
+      this.#length = tail.length
+    }
+  }
+
+  toString(): string {
+    return this.#bytes().toString()
+  }
+
+  #bytes(): Buffer {
+    return Buffer.concat(this.#pieces).subarray(-this.#limit)
+  }
+}

@@ -1,0 +1,50 @@
+import type { StoredLayer } from '../layers/index.ts'
+import type { Digest, Store } from '../store/index.ts'
+import type { Agent } from '../zygote/index.ts'
+import type { StageLayer } from './stage.ts'
+import type { BuildNetwork } from './step.ts'
+
+/** A command of a build step, all settled: shell, environment, directory and user are what the process gets. */
+export interface BuildCommand {
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  /** Looked up in the image that is built: `name`, `uid`, `name:group`, `uid:gid`; empty for root. */
+  readonly user: string
+  readonly network: BuildNetwork
+  /** Milliseconds. */
+  readonly timeout?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onOutput?: ((stream: 'stdout' | 'stderr', data: Uint8Array) => void) | undefined
+}
+
+export interface BuildCommandResult {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly timedOut: boolean
+  readonly oomKilled?: boolean
+}
+
+/** A fresh upper over some snapshots, in the making. Exactly one of `commit` and `discard` ends it. */
+export interface BuildLayer {
+  readonly id: string
+  /** An agent whose root is the merged view of lowers and upper, with nothing else mounted in it. Closed by `commit` and `discard`. */
+  agent(): Promise<Agent>
+  /** Runs a command in a container on this layer, to its end and that of everything it started. Resolves whatever the exit code. */
+  run(command: BuildCommand): Promise<BuildCommandResult>
+  /** Turns the upper into a layer: a blob of the store, then, the directory itself, the snapshot of the new chainID. Mount points that the runtime made for itself are not in it. */
+  commit(): Promise<Pick<StoredLayer, 'descriptor' | 'diffId'>>
+  /** Removes all of it. Does nothing after `commit` or another `discard`. */
+  discard(): Promise<void>
+}
+
+/** What a build needs of the rooms below it: containers, and the unpacking of layers. */
+export interface BuildRuntime {
+  readonly store: Store
+  /** False where only one id is mapped, so that files cannot be given to another. */
+  readonly canChown: boolean
+  /** Makes sure that each of these layers, the bottom one first, is unpacked in `snapshots/`. */
+  unpack(layers: readonly StageLayer[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  /** A fresh upper over the snapshots `lowers`, the bottom one first; none for an empty root. */
+  openLayer(lowers: readonly Digest[], options?: { readonly signal?: AbortSignal | undefined }): Promise<BuildLayer>
+}

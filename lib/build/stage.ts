@@ -1,0 +1,48 @@
+import type { ExecutionConfig, HistoryEntry, ImageData, ImageLayer, Platform } from '../images/index.ts'
+import { chainIds, type StoredLayer } from '../layers/index.ts'
+import type { Digest } from '../store/index.ts'
+
+/** A layer of the image that is built. */
+export type StageLayer = Omit<ImageLayer, 'chainId'>
+
+/** The image so far: what a step starts from and what it makes. Immutable. */
+export interface Stage {
+  readonly settings: ExecutionConfig
+  readonly layers: readonly StageLayer[]
+  readonly history: readonly HistoryEntry[]
+  /** RFC 3339; undefined for a base that does not say, and what only settings were added to. */
+  readonly created: string | undefined
+  readonly platform: Platform
+  /** A `cmd` came in this build already: an `entrypoint` leaves it alone. */
+  readonly hasOwnCmd: boolean
+  /** The image that this stage is, as long as no step has changed it. */
+  readonly origin?: ImageData
+}
+
+/** A layer that was just stored, as the stage lists it. */
+export function stageLayer({ descriptor, diffId }: Pick<StoredLayer, 'descriptor' | 'diffId'>): StageLayer {
+  return { digest: descriptor.digest, diffId, size: descriptor.size, mediaType: descriptor.mediaType }
+}
+
+/** Where the layers of a stage lie unpacked, bottom first. */
+export function snapshotsOf(stage: Stage): Digest[] {
+  return chainIds(stage.layers.map(({ diffId }) => diffId))
+}
+
+/** The stage with one more step in its history, and its layer unless it made none. */
+export function extend(
+  stage: Stage,
+  step: { readonly name: string; readonly created: string | undefined; readonly layer?: StageLayer | undefined },
+  settings = stage.settings,
+): Stage {
+  const { origin: _, ...before } = stage
+  const created = step.created === undefined ? {} : { created: step.created }
+  const entry: HistoryEntry = { ...created, created_by: step.name, comment: 'strake', ...(step.layer ? {} : { empty_layer: true }) }
+  return {
+    ...before,
+    settings,
+    layers: step.layer ? [...stage.layers, step.layer] : stage.layers,
+    history: [...stage.history, entry],
+    created: step.created,
+  }
+}

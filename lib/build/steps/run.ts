@@ -1,0 +1,30 @@
+import { checkCommand, checkMilliseconds, checkRecord, checkText, checkUser, invalidArgument, variableName } from '../argument.ts'
+import type { BuildNetwork, RunStep } from '../step.ts'
+
+export interface RunOptions {
+  /** Added to the image's environment, for this command only. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Default: the image's working directory. */
+  readonly cwd?: string
+  /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the image. Default: the image's user. */
+  readonly user?: string | number
+  /** Default `host`: the stack of the host, so that packages can be fetched. */
+  readonly network?: BuildNetwork
+  /** Milliseconds. Default: none. */
+  readonly timeout?: number
+}
+
+/** A command as data; `invalid_argument` when it cannot be one. */
+export function runStep(command: string | readonly string[], options: RunOptions = {}): RunStep {
+  const { env = {}, cwd, user, network = 'host', timeout } = options
+  if (network !== 'host' && network !== 'none') throw invalidArgument('network', `must be 'host' or 'none', not ${JSON.stringify(network)}`)
+  return Object.freeze({
+    kind: 'run',
+    command: checkCommand('run', command),
+    env: checkRecord('env', env, variableName),
+    ...(cwd === undefined ? {} : { cwd: checkText('cwd', cwd) }),
+    ...(user === undefined ? {} : { user: checkUser('user', user) }),
+    network,
+    ...(timeout === undefined ? {} : { timeout: checkMilliseconds('timeout', timeout) }),
+  })
+}

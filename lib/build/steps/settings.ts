@@ -1,0 +1,118 @@
+import { constants } from 'node:os'
+import {
+  checkArgv,
+  checkCommand,
+  checkMilliseconds,
+  checkRecord,
+  checkText,
+  checkUser,
+  checkWord,
+  invalidArgument,
+  variableName,
+} from '../argument.ts'
+import type {
+  CmdStep,
+  EntrypointStep,
+  EnvStep,
+  ExposeStep,
+  HealthcheckStep,
+  LabelStep,
+  ShellStep,
+  StopSignalStep,
+  UserStep,
+  VolumeStep,
+  WorkdirStep,
+} from '../step.ts'
+
+/** A check that tells whether a container works. Times in milliseconds; Docker's defaults are 30 s, 30 s, 0 s and 3. */
+export interface Healthcheck {
+  /** An argv, a shell command, or `'none'` to take the base's check away. */
+  readonly test: string | readonly string[]
+  readonly interval?: number
+  readonly timeout?: number
+  readonly startPeriod?: number
+  readonly retries?: number
+}
+
+export function workdirStep(path: string): WorkdirStep {
+  return Object.freeze({ kind: 'workdir', path: checkText('workdir', path) })
+}
+
+export function envStep(variables: Readonly<Record<string, string>>): EnvStep {
+  return Object.freeze({ kind: 'env', variables: checkRecord('env', variables, variableName) })
+}
+
+export function userStep(user: string | number): UserStep {
+  return Object.freeze({ kind: 'user', user: checkUser('user', user) })
+}
+
+export function labelStep(labels: Readonly<Record<string, string>>): LabelStep {
+  return Object.freeze({ kind: 'label', labels: checkRecord('label', labels, /^[^\s\0]+$/) })
+}
+
+function checkPort(value: unknown): string {
+  const [, port, protocol = 'tcp'] = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(String(value)) ?? []
+  const number = Number(port)
+  if (!(number >= 1 && number <= 65_535))
+    throw invalidArgument('expose', `must be a port such as 8080 or '53/udp', not ${JSON.stringify(value)}`)
+  return `${number}/${protocol}`
+}
+
+export function exposeStep(ports: readonly (number | string)[]): ExposeStep {
+  if (ports.length === 0) throw invalidArgument('expose', 'needs at least one port')
+  return Object.freeze({ kind: 'expose', ports: Object.freeze(ports.map(checkPort)) })
+}
+
+export function volumeStep(paths: readonly string[]): VolumeStep {
+  if (paths.length === 0) throw invalidArgument('volume', 'needs at least one path')
+  return Object.freeze({ kind: 'volume', paths: Object.freeze(paths.map((path) => checkWord('volume', path))) })
+}
+
+export function entrypointStep(command: string | readonly string[]): EntrypointStep {
+  return Object.freeze({ kind: 'entrypoint', command: isNothing(command) ? Object.freeze([]) : checkCommand('entrypoint', command) })
+}
+
+export function cmdStep(command: string | readonly string[]): CmdStep {
+  return Object.freeze({ kind: 'cmd', command: isNothing(command) ? Object.freeze([]) : checkCommand('cmd', command) })
+}
+
+export function shellStep(argv: readonly string[]): ShellStep {
+  return Object.freeze({ kind: 'shell', argv: checkArgv('shell', argv) })
+}
+
+/** A name (`SIGTERM`, `TERM`, `SIGRTMIN+3`) or a number. */
+export function stopSignalStep(signal: string | number): StopSignalStep {
+  const text = checkWord('stopSignal', String(signal)).toUpperCase()
+  if (/^\d+$/.test(text)) {
+    if (Number(text) < 1 || Number(text) > 64) throw invalidArgument('stopSignal', 'must be between 1 and 64')
+    return Object.freeze({ kind: 'stopSignal', signal: text })
+  }
+  const name = text.startsWith('SIG') ? text : `SIG${text}`
+  if (!(name in constants.signals) && !/^SIGRTM(IN(\+\d{1,2})?|AX(-\d{1,2})?)$/.test(name))
+    throw invalidArgument('stopSignal', `is no signal: ${JSON.stringify(signal)}`)
+  return Object.freeze({ kind: 'stopSignal', signal: name })
+}
+
+function healthTest(test: string | readonly string[]): readonly string[] {
+  if (test === 'none') return ['NONE']
+  if (typeof test === 'string') return ['CMD-SHELL', checkText('healthcheck.test', test)]
+  return ['CMD', ...checkArgv('healthcheck.test', test)]
+}
+
+export function healthcheckStep(check: Healthcheck): HealthcheckStep {
+  const { test, interval, timeout, startPeriod, retries } = check
+  if (retries !== undefined && !(Number.isInteger(retries) && retries >= 1))
+    throw invalidArgument('healthcheck.retries', 'must be a whole number above 0')
+  return Object.freeze({
+    kind: 'healthcheck',
+    test: Object.freeze(healthTest(test)),
+    ...(interval === undefined ? {} : { interval: checkMilliseconds('healthcheck.interval', interval) }),
+    ...(timeout === undefined ? {} : { timeout: checkMilliseconds('healthcheck.timeout', timeout) }),
+    ...(startPeriod === undefined ? {} : { startPeriod: checkMilliseconds('healthcheck.startPeriod', startPeriod) }),
+    ...(retries === undefined ? {} : { retries }),
+  })
+}
+
+function isNothing(command: string | readonly string[]): boolean {
+  return Array.isArray(command) && command.length === 0
+}

@@ -1,0 +1,146 @@
+import {
+  type BaseInput,
+  type CopyOptions,
+  cmdStep,
+  copyStep,
+  describeStep,
+  entrypointStep,
+  envStep,
+  exposeStep,
+  fromStep,
+  type Healthcheck,
+  healthcheckStep,
+  labelStep,
+  type MemoryFiles,
+  type RunOptions,
+  runStep,
+  type Step,
+  shellStep,
+  stopSignalStep,
+  userStep,
+  volumeStep,
+  workdirStep,
+} from '../build/index.ts'
+
+/**
+ * The description of an image: an immutable list of steps. Every verb gives a new description and leaves this one as it was;
+ * nothing runs until `build()`, `start()` or `exec()`. A wrong argument is refused at once, with `invalid_argument`.
+ *
+ * @example
+ * const base = image('debian:12').run('apt-get update')
+ * const one = base.run('apt-get install -y git')
+ * const other = base.run('apt-get install -y curl') // shares the first two steps with `one`
+ */
+export class ImageBuilder {
+  readonly steps: readonly Step[]
+
+  constructor(steps: readonly Step[] = []) {
+    this.steps = Object.freeze([...steps])
+  }
+
+  #add(step: Step): ImageBuilder {
+    return new ImageBuilder([...this.steps, step])
+  }
+
+  /**
+   * What the image starts from, as its first step: a reference (`debian:12`), another image or description, `scratch` (nothing),
+   * `host` (this machine's own shell and tools), `oci:dir:tag`, `oci-archive:file`, `docker-archive:file`, a root directory
+   * (`./rootfs/`) or its tar (`./rootfs.tar.zst`).
+   */
+  from(base: BaseInput): ImageBuilder {
+    return this.#add(fromStep(base))
+  }
+
+  /**
+   * Runs a command in the image and keeps what it changed: a string by the image's shell, an argv as it is. `build()` rejects with
+   * `build_failed` when it ends with another exit code than 0.
+   *
+   * @example image('host').run('echo hello > /greeting').run(['chmod', '600', '/greeting'], { user: 'root' })
+   */
+  run(command: string | readonly string[], options?: RunOptions): ImageBuilder {
+    return this.#add(runStep(command, options))
+  }
+
+  /**
+   * Copies files as COPY of a Dockerfile does: paths (or patterns) of the build context, files from memory, or, with
+   * `{ from }`, another image's files. A directory's content is copied, not the directory. A destination that ends in `/` is a directory.
+   *
+   * @example image('host').copy('src', '/app/').copy({ 'etc/motd': 'hello\n', 'bin/x': { content: '#!/bin/sh\n', mode: 0o755 } }, '/')
+   */
+  copy(source: string | readonly string[] | MemoryFiles, destination: string, options?: CopyOptions): ImageBuilder {
+    return this.#add(copyStep(source, destination, options))
+  }
+
+  /** Where later steps and the image's containers start; made if it is missing. A relative path starts at the one before. */
+  workdir(path: string): ImageBuilder {
+    return this.#add(workdirStep(path))
+  }
+
+  /** Adds to the environment of later steps and of the image's containers. */
+  env(variables: Readonly<Record<string, string>>): ImageBuilder {
+    return this.#add(envStep(variables))
+  }
+
+  /** Who runs later steps and the image's containers: `name`, `uid`, `name:group` or `uid:gid`, looked up in the image. */
+  user(user: string | number): ImageBuilder {
+    return this.#add(userStep(user))
+  }
+
+  label(labels: Readonly<Record<string, string>>): ImageBuilder {
+    return this.#add(labelStep(labels))
+  }
+
+  /** Ports that the image's containers listen on: `8080`, `'53/udp'`. */
+  expose(...ports: (number | string)[]): ImageBuilder {
+    return this.#add(exposeStep(ports))
+  }
+
+  /** Directories whose content belongs to the container and not to the image. */
+  volume(...paths: string[]): ImageBuilder {
+    return this.#add(volumeStep(paths))
+  }
+
+  /** What a container runs, before the words of its command. Takes the base image's `cmd` away. */
+  entrypoint(command: string | readonly string[]): ImageBuilder {
+    return this.#add(entrypointStep(command))
+  }
+
+  /** The command of a container that is given none. */
+  cmd(command: string | readonly string[]): ImageBuilder {
+    return this.#add(cmdStep(command))
+  }
+
+  /** The signal that asks a container to stop; `SIGTERM` unless told. */
+  stopSignal(signal: string | number): ImageBuilder {
+    return this.#add(stopSignalStep(signal))
+  }
+
+  /** The argv that a command given as a string is put behind; `['/bin/sh', '-c']` unless told. */
+  shell(argv: readonly string[]): ImageBuilder {
+    return this.#add(shellStep(argv))
+  }
+
+  healthcheck(check: Healthcheck): ImageBuilder {
+    return this.#add(healthcheckStep(check))
+  }
+
+  /**
+   * Applies a function of your own: how several steps get one name.
+   *
+   * @example
+   * const greets = (name: string) => (image: ImageBuilder) => image.env({ NAME: name }).cmd('echo "hello $NAME"')
+   * image('host').with(greets('you'))
+   */
+  with<Result>(change: (image: ImageBuilder) => Result): Result {
+    return change(this)
+  }
+
+  /** The steps, one a line, as a Dockerfile would have them. */
+  toString(): string {
+    return this.steps.map(describeStep).join('\n')
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.steps.length === 0 ? 'image()' : `image() {\n  ${this.steps.map(describeStep).join('\n  ')}\n}`
+  }
+}

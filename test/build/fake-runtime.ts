@@ -1,0 +1,85 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { BuildCommand, BuildCommandResult, BuildLayer, BuildRuntime, StageLayer } from '../../lib/build/index.ts'
+import { chainId, chainIds, type LayerEntry, storeLayer } from '../../lib/layers/index.ts'
+import { type Digest, hexOf, type Store } from '../../lib/store/index.ts'
+import type { Agent } from '../../lib/zygote/index.ts'
+import { DirectoryAgent } from './directory-agent.ts'
+
+/** What a made-up command does to the root directory it is given. */
+export type FakeCommand = (command: BuildCommand, root: string) => Partial<BuildCommandResult> | Promise<Partial<BuildCommandResult>>
+
+/**
+ * A runtime without a kernel's help: every snapshot is a whole directory, and a layer is all of it. What the solver asks for can
+ * be counted: `opened`, `left` (layers neither committed nor discarded), `commands`.
+ */
+export class FakeRuntime implements BuildRuntime {
+  readonly store: Store
+  readonly canChown = true
+  readonly commands: BuildCommand[] = []
+  opened = 0
+  left = 0
+  readonly #behave: FakeCommand
+
+  constructor(store: Store, behave: FakeCommand = () => ({})) {
+    this.store = store
+    this.#behave = behave
+  }
+
+  snapshot(chain: Digest): string {
+    return this.store.path('snapshots', hexOf(chain))
+  }
+
+  async unpack(layers: readonly StageLayer[]): Promise<void> {
+    for (const chain of chainIds(layers.map(({ diffId }) => diffId))) {
+      if (!existsSync(this.snapshot(chain))) throw new Error(`the fake runtime has no snapshot ${chain}`)
+    }
+  }
+
+  async openLayer(lowers: readonly Digest[]): Promise<BuildLayer> {
+    this.opened += 1
+    this.left += 1
+    const root = this.store.temporary('tmp')
+    const lower = lowers.at(-1)
+    if (lower) cpSync(this.snapshot(lower), root, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
+    else mkdirSync(root)
+    let isOpen = true
+    const end = (): void => {
+      if (isOpen) this.left -= 1
+      isOpen = false
+    }
+    return {
+      id: `fake-${this.opened}`,
+      agent: async (): Promise<Agent> => new DirectoryAgent(root),
+      run: async (command) => {
+        this.commands.push(command)
+        return { exitCode: 0, signal: null, timedOut: false, ...(await this.#behave(command, root)) }
+      },
+      commit: async () => {
+        const { descriptor, diffId } = await storeLayer(this.store, entries(root, ''))
+        const chain = chainId(lower, diffId)
+        if (existsSync(this.snapshot(chain))) rmSync(root, { recursive: true })
+        else renameSync(root, this.snapshot(chain))
+        end()
+        return { descriptor, diffId }
+      },
+      discard: async () => {
+        rmSync(root, { recursive: true, force: true })
+        end()
+      },
+    }
+  }
+}
+
+function* entries(root: string, path: string): Generator<LayerEntry> {
+  for (const entry of readdirSync(join(root, path), { withFileTypes: true }).sort((one, other) => (one.name < other.name ? -1 : 1))) {
+    const child = join(path, entry.name)
+    const full = join(root, child)
+    if (entry.isSymbolicLink()) yield { path: child, type: 'symlink', linkPath: readlinkSync(full) }
+    else if (entry.isFile()) yield { path: child, type: 'file', mode: statSync(full).mode & 0o7777, content: readFileSync(full) }
+    else {
+      yield { path: child, type: 'directory' }
+      yield* entries(root, child)
+    }
+  }
+}
