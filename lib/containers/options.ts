@@ -1,0 +1,64 @@
+import type { Readable } from 'node:stream'
+import type { CapabilityOptions, Rlimits, SeccompProfile, StdinSource, WindowSize } from '../process/index.ts'
+
+/** How one command runs. */
+export interface CommandOptions {
+  /** Added to the image's environment; undefined takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** Default: the image's, else `/`. Made when it is missing. */
+  readonly cwd?: string | undefined
+  /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the container. Default: the image's, else root. */
+  readonly user?: string | number | undefined
+  /** Default: nothing (end of file at once). A stream is piped; `'pipe'`, or a use of `stdin` right away, leaves it to you. */
+  readonly stdin?: StdinSource | Readable | undefined
+  /** A pseudo-terminal, of 24 rows and 80 columns unless told; its output is `stdout`. */
+  readonly tty?: boolean | Partial<WindowSize> | undefined
+  /** Milliseconds, or `'1m30s'`; then the command is killed, and the result says `timedOut`. */
+  readonly timeout?: number | string | undefined
+  /** Kills the command and rejects with `aborted`. */
+  readonly signal?: AbortSignal | undefined
+  /** Rejects with `process_failed` (or `timed_out`) unless the exit code is 0. */
+  readonly check?: boolean | undefined
+  /** `'buffer'`: `stdout` and `stderr` of the result as bytes. Default `'utf8'`. */
+  readonly encoding?: 'utf8' | 'buffer' | undefined
+  /** Bytes of output that are collected before the command is killed and `limit_exceeded` rejected. Default 100 MB; streams have no bound. */
+  readonly maxOutput?: number | string | undefined
+  /** Resource limits, as getrlimit(2). */
+  readonly rlimits?: Rlimits | undefined
+  readonly umask?: number | undefined
+}
+
+/** What a container is allowed and how much it may use. */
+export interface ContainerOptions extends CommandOptions {
+  /** For people: letters, digits, `_`, `.`, `-`. Unique in this process. */
+  readonly name?: string | undefined
+  readonly hostname?: string | undefined
+  /** Default `'none'`: loopback only. `'host'`: the host's network stack. */
+  readonly network?: 'none' | 'host' | undefined
+  /** Bytes, or `'256m'`. */
+  readonly memory?: number | string | undefined
+  /** CPUs' worth of time: 0.5 is half of one. */
+  readonly cpus?: number | undefined
+  /** Processes and threads. */
+  readonly pids?: number | undefined
+  /** Added to and taken from Docker's default set. */
+  readonly capabilities?: CapabilityOptions | undefined
+  /** Docker's JSON format, or `'unconfined'`. Default: Docker's profile. */
+  readonly seccomp?: SeccompProfile | 'unconfined' | undefined
+  /** Default true. */
+  readonly noNewPrivileges?: boolean | undefined
+  /** Nothing but mounts can be written. */
+  readonly readonly?: boolean | undefined
+  /** Bytes of /dev/shm; default 64 MB. */
+  readonly shmSize?: number | string | undefined
+  /** A time namespace of its own. */
+  readonly time?: boolean | undefined
+}
+
+/** What `start` adds. */
+export interface StartOptions extends ContainerOptions {
+  /** In place of the image's command; a string goes to its shell. */
+  readonly cmd?: string | readonly string[] | undefined
+  /** In place of the image's entrypoint; `[]` for none. */
+  readonly entrypoint?: string | readonly string[] | undefined
+}

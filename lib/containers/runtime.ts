@@ -1,0 +1,126 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { openCgroups, type Cgroups } from '../cgroups/index.ts'
+import { Snapshots } from '../layers/index.ts'
+import { currentOwner, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
+import type { Op } from '../sys/index.ts'
+import { confined, zygoteOf, type Agent, type Zygote } from '../zygote/index.ts'
+
+/** A container's directory in the store: its upper, its work directory. */
+export interface ContainerDirectory {
+  /** 64 hexadecimal digits. */
+  readonly id: string
+  readonly name: string
+  /** On the host. */
+  readonly path: string
+  /** As the zygote sees it. */
+  readonly zygotePath: string
+}
+
+/** What all containers of one store share in this thread: the store, its zygote, cgroups, and who removes what is left. */
+export class Runtime {
+  readonly store: Store
+  readonly snapshots: Snapshots
+  readonly cgroups: Cgroups
+  #janitor: { readonly zygote: Zygote; readonly agent: Promise<Agent> } | undefined
+  #zygote: Zygote | undefined
+  readonly #doomed: { name: string; done: () => void }[] = []
+  #isRemoving = false
+
+  private constructor(store: Store, cgroups: Cgroups) {
+    this.store = store
+    this.snapshots = new Snapshots(store)
+    this.cgroups = cgroups
+  }
+
+  static async open(root: string): Promise<Runtime> {
+    const [store, cgroups] = await Promise.all([Store.open(root), openCgroups()])
+    const runtime = new Runtime(store, cgroups)
+    await runtime.#sweep()
+    return runtime
+  }
+
+  /** The zygote, made when there is none. Rejects as `zygoteOf` does. */
+  async zygote(): Promise<Zygote> {
+    if (this.#zygote?.agent.isOpen) return this.#zygote
+    this.#zygote = await zygoteOf(this.store.root)
+    return this.#zygote
+  }
+
+  newDirectory(): ContainerDirectory {
+    const id = randomBytes(32).toString('hex')
+    return this.#directory(id, `${id.slice(0, 12)}.${ownedName()}`)
+  }
+
+  #directory(id: string, name: string): ContainerDirectory {
+    return { id, name, path: this.store.path('containers', name), zygotePath: `/store/containers/${name}` }
+  }
+
+  /** An agent whose root is a directory of the store, as the zygote sees it (`/store/…`). */
+  async agentFor(path: string): Promise<Agent> {
+    return confined(await this.zygote(), path)
+  }
+
+  /** Removes a container's directory, whoever its files belong to. Resolves when it is gone; never rejects. */
+  remove(directory: ContainerDirectory): Promise<void> {
+    return new Promise((done) => {
+      this.#doomed.push({ name: directory.name, done })
+      if (!this.#isRemoving) void this.#removeAll()
+    })
+  }
+
+  async #removeAll(): Promise<void> {
+    this.#isRemoving = true
+    try {
+      while (this.#doomed.length > 0) {
+        const batch = this.#doomed.splice(0, 50)
+        await this.#removeBatch(batch.map(({ name }) => name))
+        for (const { done } of batch) done()
+      }
+    } finally {
+      this.#isRemoving = false
+    }
+  }
+
+  async #removeBatch(names: readonly string[]): Promise<void> {
+    try {
+      const janitor = await this.#janitorAgent()
+      await janitor.run(names.map((name): Op => ({ op: 'removeTree', path: `/${name}` })))
+    } catch {
+      for (const name of names) await rm(this.store.path('containers', name), { recursive: true, force: true }).catch(() => undefined)
+    }
+  }
+
+  /** One agent that sees the containers' directories and nothing else. It ends with its zygote. */
+  async #janitorAgent(): Promise<Agent> {
+    const zygote = await this.zygote()
+    if (this.#janitor?.zygote !== zygote) this.#janitor = { zygote, agent: confined(zygote, '/store/containers') }
+    return this.#janitor.agent
+  }
+
+  /** Removes what processes that were killed had left; waits for none of it. */
+  async #sweep(): Promise<void> {
+    const names = await readdir(this.store.path('containers'))
+    for (const name of names) {
+      const owner = ownerIn(name)
+      if (owner !== undefined && owner !== currentOwner() && !isAlive(owner)) void this.remove(this.#directory('', name))
+    }
+  }
+}
+
+const runtimes = new Map<string, Promise<Runtime>>()
+
+/** The runtime of `$STRAKE_ROOT` (read at each call), opened on first use. Rejects with `store_invalid`, `unsupported_platform`. */
+export function currentRuntime(): Promise<Runtime> {
+  const root = defaultRoot()
+  const known = runtimes.get(root)
+  if (known && existsSync(join(root, 'content'))) return known
+  const opened = Runtime.open(root)
+  runtimes.set(root, opened)
+  opened.catch(() => {
+    if (runtimes.get(root) === opened) runtimes.delete(root)
+  })
+  return opened
+}

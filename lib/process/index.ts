@@ -1,0 +1,7 @@
+export * from './confinement/index.ts'
+export * from './command.ts'
+export * from './input.ts'
+export * from './output.ts'
+export * from './plan.ts'
+export * from './quantity.ts'
+export * from './spec.ts'
