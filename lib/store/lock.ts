@@ -68,11 +68,11 @@ async function waitForTurn(path: string, self: Contender, options: LockOptions):
   const deadline = Date.now() + (options.timeout ?? 60_000)
   for (let pause = firstPause; ; pause = Math.min(pause * 2, longestPause)) {
     // A directory scan may miss a contender that goes from `choose` to `take` meanwhile; the next scan cannot miss it too.
-    const living = [...(await livingAhead(path, self)), ...(await livingAhead(path, self))]
-    if (living.length === 0) return
+    const ahead = (await livingAhead(path, self)) ?? (await livingAhead(path, self))
+    if (ahead === undefined) return
     if (options.signal?.aborted) throw new StrakeError('aborted', `waiting for the lock ${path} was aborted`, { cause: options.signal.reason })
     if (Date.now() > deadline) {
-      const holder = ownerIn(living[0]?.name ?? '')
+      const holder = ownerIn(ahead.name)
       throw new StrakeError('store_busy', `the lock ${path} is held by process ${holder?.split('-')[0] ?? 'unknown'}`, { details: { path, holder } })
     }
     await sleep(pause)
@@ -84,13 +84,13 @@ function comesBefore(other: Contender, self: Contender): boolean {
   return other.number < self.number || (other.number === self.number && other.id < self.id)
 }
 
-async function livingAhead(path: string, self: Contender): Promise<Contender[]> {
-  const living: Contender[] = []
-  for (const each of await contenders(path)) {
-    if (each.id === self.id || !comesBefore(each, self)) continue
+/** The first in the queue before `self` whose process is there; the dead ones before it are removed. */
+async function livingAhead(path: string, self: Contender): Promise<Contender | undefined> {
+  const ahead = (await contenders(path)).filter((each) => each.id !== self.id && comesBefore(each, self))
+  for (const each of ahead.sort((one, other) => (comesBefore(one, other) ? -1 : 1))) {
     const owner = ownerIn(each.name)
-    if (owner !== undefined && isAlive(owner)) living.push(each)
-    else await rm(join(path, each.name), { force: true })
+    if (owner !== undefined && isAlive(owner)) return each
+    await rm(join(path, each.name), { force: true })
   }
-  return living
+  return undefined
 }
