@@ -144,3 +144,13 @@ export class ImageBuilder {
     return this.steps.length === 0 ? 'image()' : `image() {\n  ${this.steps.map(describeStep).join('\n  ')}\n}`
   }
 }
+
+/**
+ * Describes an image. `image('debian:12')` is `image().from('debian:12')`.
+ *
+ * @example image('host').run('echo hello > /greeting').cmd(['cat', '/greeting'])
+ */
+export function image(base?: BaseInput): ImageBuilder {
+  const empty = new ImageBuilder()
+  return base === undefined ? empty : empty.from(base)
+}
