@@ -257,7 +257,7 @@ static long op_cap_bounding(uint64_t keep) {
 }
 
 static long op_open_pty(struct machine *machine, const char *path, int32_t master_slot, int32_t slave_slot) {
-  long master = SYS4(openat, AT_FDCWD, path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0);
+  long master = SYS4(openat, AT_FDCWD, path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK, 0);
   if (master < 0) return master;
   int locked = 0;
   long result = SYS3(ioctl, master, TIOCSPTLCK, &locked);

@@ -67,6 +67,7 @@ long file_chmod(const char *path, uint32_t mode);
 /* reap.c */
 void reap_as_init(struct machine *machine) __attribute__((noreturn));
 
-#define SIGNAL_FORWARD 64 /* SIGRTMAX: its value is the signal that `init` passes on */
+#define SIGNAL_FORWARD 64 /* SIGRTMAX: its value is the signal that `init` passes on … */
+#define SIGNAL_TO_ALL 256 /* … to every process of the pid namespace, where this is added */
 
 #endif

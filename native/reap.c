@@ -52,7 +52,11 @@ void reap_as_init(struct machine *machine) {
     if (signal <= 0 || signal == SIGNAL_CHILD) continue;
     if (signal == SIGNAL_STOPPED_READING || signal == SIGNAL_STOPPED_WRITING) continue;
     /* Whoever is outside shows as pid 0. */
-    if (signal == SIGNAL_FORWARD && info.pid == 0) signal = info.value;
-    SYS2(kill, machine->main_pid, signal);
+    int32_t target = machine->main_pid;
+    if (signal == SIGNAL_FORWARD && info.pid == 0) {
+      signal = info.value & (SIGNAL_TO_ALL - 1);
+      if (info.value & SIGNAL_TO_ALL) target = -1;
+    }
+    SYS2(kill, target, signal);
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openCgroups, type Cgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
 import { currentOwner, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
-import type { Op } from '../sys/index.ts'
+import type { Op, Program } from '../sys/index.ts'
 import { confined, zygoteOf, type Agent, type Zygote } from '../zygote/index.ts'
 
 /** A container's directory in the store: its upper, its work directory. */
@@ -28,6 +28,8 @@ export class Runtime {
   #zygote: Zygote | undefined
   readonly #doomed: { name: string; done: () => void }[] = []
   #isRemoving = false
+  readonly #unpacked = new Set<string>()
+  #spares: { readonly zygote: Zygote; readonly kind: string } | undefined
 
   private constructor(store: Store, cgroups: Cgroups) {
     this.store = store
@@ -47,6 +49,27 @@ export class Runtime {
     if (this.#zygote?.agent.isOpen) return this.#zygote
     this.#zygote = await zygoteOf(this.store.root)
     return this.#zygote
+  }
+
+  /** Whether these layers were seen unpacked: asking the file system at each start would cost more than the start. */
+  hasUnpacked(layers: readonly { readonly chainId: string }[]): boolean {
+    return layers.every(({ chainId }) => this.#unpacked.has(chainId))
+  }
+
+  noteUnpacked(layers: readonly { readonly chainId: string }[]): void {
+    for (const { chainId } of layers) this.#unpacked.add(chainId)
+  }
+
+  /** What was seen unpacked may have been removed by another process. */
+  forgetUnpacked(): void {
+    this.#unpacked.clear()
+  }
+
+  /** Has the zygote keep children that have carried out these prepared ops. One kind at a time: that of the latest few starts. */
+  keepSpares(zygote: Zygote, kind: string, program: () => Program, count: number): void {
+    if (this.#spares?.zygote === zygote && this.#spares.kind === kind) return
+    this.#spares = { zygote, kind }
+    zygote.agent.keepSpares(program(), count)
   }
 
   newDirectory(): ContainerDirectory {

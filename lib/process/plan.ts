@@ -34,7 +34,7 @@ export function planOf(spec: ContainerSpec): Plan {
   const { clone, prepared } = preparedProgram(spec)
   const { command } = spec
   const confinement = confinementOf(command, spec.ids, spec.arch)
-  const { upper, work, ops: upperOps } = freshUpper(spec.directory)
+  const { upper, work, ops: upperOps } = freshUpper(spec.directory, spec.work)
   const ops: Op[] = [
     ...joinCgroups(spec.cgroups),
     { op: 'setHostname', name: spec.hostname },

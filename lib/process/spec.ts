@@ -36,6 +36,8 @@ export interface ContainerSpec {
   readonly domainname?: string | undefined
   /** The directory of upper and work, as the zygote sees it; made when it is missing. */
   readonly directory: string
+  /** The name of the work directory in there: one of its own for each volatile mount of an upper. Default `work`. */
+  readonly work?: string | undefined
   readonly layers: OverlaySpec['lowers']
   /** Whether the upper is thrown away with the container. */
   readonly volatile: boolean

@@ -72,9 +72,9 @@ export function overlayOps(spec: OverlaySpec, target: string = layout.root): Op[
 }
 
 /** The two directories of a fresh upper, in `directory`. */
-export function freshUpper(directory: string): { upper: string; work: string; ops: Op[] } {
+export function freshUpper(directory: string, workName = 'work'): { upper: string; work: string; ops: Op[] } {
   const upper = `${directory}/upper`
-  const work = `${directory}/work`
+  const work = `${directory}/${workName}`
   return {
     upper,
     work,

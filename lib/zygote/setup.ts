@@ -26,6 +26,13 @@ function directory(path: string): Op {
 
 const hardened = MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV | MOUNT_ATTR.MOUNT_ATTR_NOEXEC
 
+/** Where one id is mapped apt(8) cannot become its own user; it is told so in the scaffold, which is part of no layer. */
+function aptWithoutUsers(): Op[] {
+  const directories = ['/etc/apt', '/etc/apt/apt.conf.d'].map((path) => directory(`${layout.scaffold}${path}`))
+  const path = `${stage}${layout.scaffold}/etc/apt/apt.conf.d/99strake`
+  return [...directories, { op: 'write', path, flags: flags.O.O_WRONLY | flags.O.O_CREAT, mode: 0o644, data: Buffer.from('APT::Sandbox::User "root";\n') }]
+}
+
 /**
  * What turns a fresh copy of the host's mount namespace into the small one of `layout`. A mount that came from the host
  * is locked and cannot be unmounted: so a tmpfs is built beside it with copies of what is needed, and the rest goes with
@@ -34,7 +41,7 @@ const hardened = MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV | MO
  * A fresh proc or sysfs is allowed only while another, uncovered, is in sight (mount_namespaces(7)), and a sysfs belongs to
  * a network namespace: it is mounted by a child in a new one, which shares this process's fds.
  */
-export function setupOps(store: string | undefined): Op[] {
+export function setupOps(store: string | undefined, options: { readonly hasOneId: boolean }): Op[] {
   return [
     { op: 'umask', mask: 0 },
     { op: 'mount', target: '/', flags: MS.MS_REC | MS.MS_PRIVATE },
@@ -62,6 +69,7 @@ export function setupOps(store: string | undefined): Op[] {
     ...['hosts', 'hostname', 'resolv.conf'].map(
       (name): Op => ({ op: 'mknod', path: `${stage}${layout.scaffold}/etc/${name}`, mode: flags.S.S_IFREG | 0o644 }),
     ),
+    ...(options.hasOneId ? aptWithoutUsers() : []),
     ...deviceNames.flatMap((name): Op[] => [
       { op: 'mknod', path: `${stage}${layout.devices}/${name}`, mode: flags.S.S_IFREG | 0o666 },
       place(name, `${layout.devices}/${name}`),

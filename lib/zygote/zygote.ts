@@ -64,12 +64,12 @@ async function makeZygote(root: string): Promise<Zygote> {
     if (ids.kind === 'root') {
       const store = idMappedStore(root, agent.pid)
       try {
-        await agent.run(setupOps(undefined), { store })
+        await agent.run(setupOps(undefined, { hasOneId: false }), { store })
       } finally {
         closeSync(store)
       }
     } else {
-      await agent.run(setupOps(root))
+      await agent.run(setupOps(root, { hasOneId: ids.kind === 'single' }))
     }
   } catch (error) {
     await agent.close()

@@ -1,0 +1,418 @@
+import type { Agent, Child, ChildExit } from '../zygote/index.ts'
+import { signalNumber } from '../zygote/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import type { ImageData } from '../images/index.ts'
+import { execPlan, parseDuration, type ContainerSpec } from '../process/index.ts'
+import { launchContainer, settleContainer, type RunningContainer } from './launch.ts'
+import { ContainerFiles } from './files.ts'
+import { insideAgent } from './inside.ts'
+import { Log, type LogLine, type LogOptions } from './log.ts'
+import type { CommandOptions, StartOptions } from './options.ts'
+import { freeze, thaw } from './pause.ts'
+import { Process, usageOf, type Launched, type ProcessResult, type Stdio, type Usage } from './process.ts'
+import { currentRuntime, type ContainerDirectory, type Runtime } from './runtime.ts'
+import { argvOf, checkName, commandOf, commandSpec, limitsOf } from './settings.ts'
+import { userOfContainer } from './user.ts'
+import { openSync, closeSync } from 'node:fs'
+import type { CgroupStats } from '../cgroups/index.ts'
+import type { Digest } from '../store/index.ts'
+
+export type ContainerState = 'running' | 'paused' | 'stopped' | 'removed'
+
+/** How a container's command ended. */
+export interface ContainerExit {
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly oomKilled: boolean
+  readonly durationMs: number
+  readonly usage: Usage
+}
+
+export interface ContainerInfo {
+  readonly id: string
+  readonly name: string
+  readonly state: ContainerState
+  readonly pid: number
+  readonly image: { readonly digest: string; readonly tags: readonly string[] }
+  readonly command: readonly string[]
+  readonly env: readonly string[]
+  readonly cwd: string
+  readonly user: { readonly uid: number; readonly gid: number }
+  readonly hostname: string
+  readonly network: 'none' | 'host'
+  readonly startedAt: Date
+  readonly exit: ContainerExit | undefined
+}
+
+/** A signal that asks a container to stop; then SIGKILL. */
+const standardGrace = 10_000
+
+const all = new Map<string, Container>()
+
+/**
+ * A container whose command was started with `start()`. Whoever has it owns it: `await using`, or `remove()`. It never
+ * outlives this process.
+ */
+export class Container implements AsyncDisposable {
+  readonly id: string
+  readonly name: string
+  /** The command's pid, as this process sees it. */
+  readonly pid: number
+  readonly image: ImageData
+  readonly startedAt = new Date()
+  /** Files of the container, resolved inside its root. */
+  readonly fs: ContainerFiles
+  readonly #runtime: Runtime
+  readonly #running: RunningContainer
+  readonly #main: Process
+  readonly #log: Log
+  readonly #exit: Promise<ContainerExit>
+  #ended: ContainerExit | undefined
+  #state: ContainerState = 'running'
+  #removal: Promise<void> | undefined
+  #execs = new Set<Process<string | Buffer>>()
+
+  private constructor(runtime: Runtime, running: RunningContainer, main: Process, log: Log, image: ImageData, name: string, pid: number) {
+    this.#runtime = runtime
+    this.#running = running
+    this.#main = main
+    this.#log = log
+    this.image = image
+    this.id = running.directory.id
+    this.name = name
+    this.pid = pid
+    this.fs = new ContainerFiles(() => this.#inside())
+    this.#exit = main.then(
+      ({ exitCode, signal, oomKilled, durationMs, usage }) => ({ exitCode, signal, oomKilled, durationMs, usage }),
+      () => ({ exitCode: null, signal: 'SIGKILL' as const, oomKilled: false, durationMs: Date.now() - this.startedAt.getTime(), usage: { userMs: 0, systemMs: 0, peakMemory: 0 } }),
+    )
+    void this.#exit.then((exit) => {
+      this.#ended = exit
+      if (this.#state !== 'removed') this.#state = 'stopped'
+      log.end()
+    })
+    all.set(this.id, this)
+  }
+
+  /**
+   * Starts a container of an image. Resolves once its command runs. Rejects with `command_not_found`, `user_not_found`,
+   * `name_in_use`, `aborted`, `invalid_argument`, `kernel_refused`.
+   */
+  static async start(image: ImageData, options: StartOptions = {}): Promise<Container> {
+    const argv = commandOf(image.config, options)
+    const name = options.name === undefined ? undefined : checkName(options.name)
+    if (name !== undefined && findContainer(name)) throw new StrakeError('name_in_use', `A container named '${name}' is there already.`, { hint: 'Remove it first, or choose another name.' })
+    const runtime = await currentRuntime()
+    const directory = runtime.newDirectory()
+    const log = new Log()
+    let running: RunningContainer | undefined
+    const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
+      const made = await launchContainer(runtime, { image, argv, options, directory }, stdio, signal)
+      running = made
+      return { child: made.child, destroy: () => made.child.kill(9), settle: (exit) => settleContainer(made, exit) }
+    }
+    const main = new Process(argv, { ...options, check: false, encoding: 'utf8' }, launch)
+    main.tap((stream, chunk) => log.write(stream, chunk))
+    try {
+      const pid = await main.started
+      if (!running) throw new StrakeError('process_failed', 'The container did not start.')
+      const container = new Container(runtime, running, main, log, image, name ?? directory.id.slice(0, 12), pid)
+      if (name !== undefined && findContainer(name) !== container) {
+        await container.remove()
+        throw new StrakeError('name_in_use', `A container named '${name}' is there already.`)
+      }
+      return container
+    } catch (error) {
+      await main.catch(() => undefined)
+      await runtime.remove(directory)
+      throw error
+    }
+  }
+
+  get state(): ContainerState {
+    return this.#state
+  }
+
+  /** The command's standard input, when the container was started with `stdin: 'pipe'` or a terminal. */
+  get stdin(): Process['stdin'] {
+    return this.#main.stdin
+  }
+
+  /** What the command writes from now on; it is then no longer in `logs()`. */
+  get stdout(): Process['stdout'] {
+    return this.#main.stdout
+  }
+
+  get stderr(): Process['stderr'] {
+    return this.#main.stderr
+  }
+
+  /** Changes the size of the terminal. */
+  resize(size: { readonly rows: number; readonly columns: number }): void {
+    this.#main.resize(size)
+  }
+
+  /** Runs another command in the container. */
+  exec(command: string | readonly string[], options: CommandOptions & { readonly encoding: 'buffer' }): Process<Buffer>
+  exec(command: string | readonly string[], options?: CommandOptions): Process
+  exec(command: string | readonly string[], options: CommandOptions = {}): Process<string | Buffer> {
+    const argv = argvOf(command, this.image.config.Shell)
+    const process = new Process<string | Buffer>(argv, options, (stdio) => this.#launchExec(argv, options, stdio))
+    this.#execs.add(process)
+    const forget = (): void => {
+      this.#execs.delete(process)
+    }
+    process.then(forget, forget)
+    return process
+  }
+
+  async #launchExec(argv: readonly string[], options: CommandOptions, stdio: Stdio): Promise<Launched> {
+    this.#assertRunning()
+    const { zygote, child, cgroup, spec } = this.#running
+    const user = await userOfContainer(() => this.#inside(), options.user ?? this.image.config.User)
+    const command = commandSpec(argv, { ...this.#confinement(), ...options }, { config: this.image.config, user, hostname: spec.hostname, rlimits: spec.command.rlimits })
+    const joins: Record<string, number> = {}
+    cgroup?.joinPaths.forEach((path, index) => {
+      joins[`cgroup${index}`] = openSync(path, 'w')
+    })
+    const plan = execPlan({
+      container: child.id,
+      cgroups: cgroup?.joinPaths.length ?? 0,
+      ids: spec.ids,
+      arch: spec.arch,
+      hasNetwork: spec.network !== 'host',
+      time: spec.time,
+      command,
+    })
+    const oomBefore = cgroup?.oomKills() ?? 0
+    const made: Child = zygote.agent.start(plan.program, { ...stdio.fds, ...joins }, {
+      onSent: () => {
+        stdio.onSent()
+        for (const fd of Object.values(joins)) closeSync(fd)
+      },
+    })
+    return {
+      child: made,
+      destroy: () => made.kill(9),
+      settle: (exit: ChildExit) => {
+        let oomKilled = false
+        try {
+          oomKilled = exit.signal === 'SIGKILL' && (cgroup?.oomKills() ?? 0) > oomBefore
+        } catch {
+          // The container ended meanwhile, and its cgroup with it.
+        }
+        return { oomKilled, usage: usageOf(exit) }
+      },
+    }
+  }
+
+  #confinement(): Pick<StartOptions, 'capabilities' | 'seccomp' | 'noNewPrivileges'> {
+    const { capabilities, seccomp, noNewPrivileges } = this.#running.spec.command
+    return { capabilities: { drop: ['ALL'], add: [...capabilities] }, seccomp, noNewPrivileges }
+  }
+
+  /** Sends a signal to the command. SIGKILL ends the container. Throws `invalid_argument`. */
+  async kill(signal: NodeJS.Signals | number = 'SIGKILL'): Promise<void> {
+    const number = signalNumber(signal)
+    this.#assertRunning()
+    this.#running.child.kill(number)
+  }
+
+  /**
+   * Asks the command to end (the image's stop signal, else SIGTERM), and after `grace` milliseconds (default 10 s) kills it.
+   * Resolves once it has ended; its files stay until `remove()`.
+   */
+  async stop(options: { readonly grace?: number | string | undefined; readonly signal?: NodeJS.Signals | undefined } = {}): Promise<ContainerExit> {
+    const grace = options.grace === undefined ? standardGrace : parseDuration(options.grace, 'grace')
+    if (this.#ended) return this.#ended
+    if (this.#state === 'paused') await this.unpause()
+    const signal = options.signal ?? stopSignalOf(this.image)
+    if (grace > 0) {
+      this.#running.child.kill(signalNumber(signal))
+      // One that has stopped itself (SIGSTOP) would not see it.
+      this.#running.child.kill(signalNumber('SIGCONT'))
+    } else {
+      this.#running.child.kill(9)
+    }
+    const timer = setTimeout(() => this.#running.child.kill(9), grace)
+    try {
+      return await this.#exit
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Resolves when the command has ended. */
+  wait(): Promise<ContainerExit> {
+    return this.#exit
+  }
+
+  /** The lines that the command wrote so far; with `follow` also those to come. */
+  logs(options: LogOptions = {}): AsyncGenerator<LogLine, void, undefined> {
+    return this.#log.read(options)
+  }
+
+  async inspect(): Promise<ContainerInfo> {
+    const { spec } = this.#running
+    return {
+      id: this.id,
+      name: this.name,
+      state: this.#state,
+      pid: this.pid,
+      image: { digest: this.image.digest, tags: this.image.tags },
+      command: spec.command.argv,
+      env: spec.command.env,
+      cwd: spec.command.cwd,
+      user: { uid: spec.command.user.uid, gid: spec.command.user.gid },
+      hostname: spec.hostname,
+      network: spec.network,
+      startedAt: this.startedAt,
+      exit: this.#ended,
+    }
+  }
+
+  /** What the container uses now. Rejects with `not_delegated` when it has no cgroup (it was started without limits). */
+  async stats(): Promise<CgroupStats> {
+    return this.#cgroup().stats()
+  }
+
+  /** Changes limits. Rejects with `not_delegated` when the container has no cgroup. */
+  async update(options: Pick<StartOptions, 'memory' | 'cpus' | 'pids'>): Promise<void> {
+    const limits = limitsOf(options)
+    if (limits) this.#cgroup().update(limits)
+  }
+
+  /** Stops every process of the container where it is. */
+  async pause(): Promise<void> {
+    this.#assertRunning()
+    if (this.#state === 'paused') return
+    await freeze(this.#running, this.pid)
+    this.#state = 'paused'
+  }
+
+  async unpause(): Promise<void> {
+    if (this.#state !== 'paused') return
+    await thaw(this.#running)
+    this.#state = 'running'
+  }
+
+  /** Runs `work` while nothing in the container runs. */
+  async whileFrozen<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#state !== 'running') return work()
+    await this.pause()
+    try {
+      return await work()
+    } finally {
+      await this.unpause()
+    }
+  }
+
+  /** Where its upper is and what lies under it, for whoever makes a layer of it. */
+  get parts(): { readonly runtime: Runtime; readonly directory: ContainerDirectory; readonly spec: ContainerSpec } {
+    return { runtime: this.#runtime, directory: this.#running.directory, spec: this.#running.spec }
+  }
+
+  /** Of a stopped container: its upper becomes the snapshot of a layer that was made of it. */
+  async giveUpper(chainId: Digest): Promise<void> {
+    if (!this.#ended) return
+    const { path } = this.#running.directory
+    if (await this.#runtime.snapshots.adopt(chainId, `${path}/upper`)) this.#runtime.noteUnpacked([{ chainId }])
+  }
+
+  /** Kills what runs and removes the container's files. */
+  remove(): Promise<void> {
+    this.#removal ??= this.#remove()
+    return this.#removal
+  }
+
+  async #remove(): Promise<void> {
+    if (!this.#ended) this.#running.child.kill(9)
+    await this.#exit
+    await Promise.allSettled([...this.#execs])
+    this.#state = 'removed'
+    all.delete(this.id)
+    await this.#runtime.remove(this.#running.directory)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove()
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return `Container { ${this.name} ${this.#state}, pid ${this.pid}: ${this.#running.spec.command.argv.join(' ').slice(0, 80)} }`
+  }
+
+  async #inside(): Promise<Agent> {
+    this.#assertRunning()
+    return insideAgent(this.#running)
+  }
+
+  #cgroup(): NonNullable<RunningContainer['cgroup']> {
+    this.#assertRunning()
+    const { cgroup } = this.#running
+    if (cgroup) return cgroup
+    throw new StrakeError('not_delegated', 'The container has no cgroup.', { hint: 'Start it with a limit (memory, cpus, pids); `await doctor()` tells whether this user may make cgroups.' })
+  }
+
+  #assertRunning(): void {
+    if (this.#ended || this.#state === 'removed') throw new StrakeError('container_not_running', `The container ${this.name} is not running.`)
+  }
+}
+
+function stopSignalOf(image: ImageData): NodeJS.Signals | number {
+  const signal = image.config.StopSignal
+  if (!signal) return 'SIGTERM'
+  if (/^\d+$/.test(signal)) return Number(signal)
+  return (signal.startsWith('SIG') ? signal : `SIG${signal}`) as NodeJS.Signals
+}
+
+function findContainer(nameOrId: string): Container | undefined {
+  for (const container of all.values()) if (container.name === nameOrId || container.id === nameOrId) return container
+  const byPrefix = [...all.values()].filter((container) => nameOrId.length >= 4 && container.id.startsWith(nameOrId))
+  return byPrefix.length === 1 ? byPrefix[0] : undefined
+}
+
+/** The containers that this thread started and has not removed. */
+export const containers = {
+  /** In the order in which they were started. */
+  list(): readonly Container[] {
+    return [...all.values()]
+  },
+  /** By name, id, or the beginning of an id. Throws `container_not_found`. */
+  get(nameOrId: string): Container {
+    const found = findContainer(nameOrId)
+    if (found) return found
+    throw new StrakeError('container_not_found', `There is no container '${String(nameOrId).slice(0, 80)}' in this process.`)
+  },
+} as const
+
+/** Runs a command in a throw-away container of an image. */
+export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options: StartOptions & { readonly encoding: 'buffer' }): Process<Buffer>
+export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options?: StartOptions): Process
+export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options: StartOptions = {}): Process<string | Buffer> {
+  const argv = argvOf(command)
+  const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
+    const [runtime, source] = [await currentRuntime(), image instanceof Promise ? await image : image]
+    const directory = runtime.newDirectory()
+    let made: RunningContainer
+    try {
+      made = await launchContainer(runtime, { image: source, argv, options, directory }, stdio, signal)
+    } catch (error) {
+      await runtime.remove(directory)
+      throw error
+    }
+    return {
+      child: made.child,
+      destroy: () => made.child.kill(9),
+      settle: async (exit, failed) => {
+        const settled = made.cgroup ? await settleContainer(made, exit) : { oomKilled: false, usage: usageOf(exit) }
+        const removal = runtime.remove(directory)
+        if (failed) await removal
+        return settled
+      },
+    }
+  }
+  return new Process<string | Buffer>(argv, options, launch)
+}
+
+export type { ProcessResult }

@@ -1,0 +1,133 @@
+import { closeSync, fstatSync, readFile, writeFile } from 'node:fs'
+import { posix } from 'node:path'
+import { promisify } from 'node:util'
+import { StrakeError } from '../errors/index.ts'
+import { decodeRecords, flags, type FileRecord, type Op } from '../sys/index.ts'
+import type { Agent } from '../zygote/index.ts'
+
+const { O } = flags
+const readFrom = promisify<number, Buffer>(readFile)
+const writeTo = promisify<number, string | Uint8Array>(writeFile)
+
+export interface FileEntry {
+  readonly name: string
+  readonly type: 'file' | 'directory' | 'symlink' | 'character-device' | 'block-device' | 'fifo' | 'socket'
+  /** Permissions, as chmod(2). */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly size: number
+  readonly modified: Date
+  /** Of a symlink. */
+  readonly target?: string
+}
+
+const types: Readonly<Record<number, FileEntry['type']>> = {
+  0o100000: 'file', 0o040000: 'directory', 0o120000: 'symlink', 0o020000: 'character-device', 0o060000: 'block-device', 0o010000: 'fifo', 0o140000: 'socket',
+}
+
+function entryOf(record: FileRecord, name: string): FileEntry {
+  return {
+    name,
+    type: types[record.mode & 0o170000] ?? 'file',
+    mode: record.mode & 0o7777,
+    uid: record.uid,
+    gid: record.gid,
+    size: record.size,
+    modified: new Date(record.mtimeSec * 1000 + record.mtimeNsec / 1e6),
+    ...(record.target.length > 0 ? { target: record.target.toString() } : {}),
+  }
+}
+
+/** Files of a running container. Every path is absolute and resolved inside the container's root, links and all. */
+export class ContainerFiles {
+  readonly #agent: () => Promise<Agent>
+
+  constructor(agent: () => Promise<Agent>) {
+    this.#agent = agent
+  }
+
+  /** Rejects with `kernel_refused` (its `details.errno`, `ENOENT` for one), `invalid_argument` when it is no regular file. */
+  readFile(path: string): Promise<Buffer>
+  readFile(path: string, encoding: BufferEncoding): Promise<string>
+  async readFile(path: string, encoding?: BufferEncoding): Promise<Buffer | string> {
+    const bytes = await this.#withFile(path, O.O_RDONLY | O.O_NONBLOCK, readFrom)
+    return encoding === undefined ? bytes : bytes.toString(encoding)
+  }
+
+  /** Makes the file, or replaces its content. A new one is root's, of mode 0644 unless told. */
+  async writeFile(path: string, content: string | Uint8Array, options: { readonly mode?: number | undefined } = {}): Promise<void> {
+    await this.#withFile(path, O.O_WRONLY | O.O_CREAT | O.O_TRUNC, (file) => writeTo(file, content), options.mode ?? 0o644)
+  }
+
+  /** The entries of a directory, by name. */
+  async list(path: string): Promise<readonly FileEntry[]> {
+    const bytes = await this.#result({ op: 'readDir', path: checkPath(path) })
+    const entries = decodeRecords(bytes).map((record) => entryOf(record, record.name.toString()))
+    return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** Of a link: the link itself. */
+  async stat(path: string): Promise<FileEntry> {
+    const [record] = decodeRecords(await this.#result({ op: 'stat', path: checkPath(path) }))
+    if (!record) throw new StrakeError('invalid_argument', `${path} cannot be looked at.`)
+    return entryOf(record, posix.basename(path))
+  }
+
+  /** Makes a directory, and those above it that are missing. */
+  async mkdir(path: string, options: { readonly mode?: number | undefined } = {}): Promise<void> {
+    const names = posix.normalize(checkPath(path)).split('/').filter(Boolean)
+    const ops = names.map((_, index): Op => ({ op: 'mkdir', path: `/${names.slice(0, index + 1).join('/')}`, mode: options.mode ?? 0o755, tolerate: ['EEXIST'] }))
+    await this.#run(ops)
+  }
+
+  /** Removes a file, or a directory and all that is in it. No error when it is not there. */
+  async remove(path: string): Promise<void> {
+    await this.#run([{ op: 'removeTree', path: checkPath(path) }])
+  }
+
+  async #run(ops: readonly Op[]): Promise<void> {
+    const agent = await this.#agent()
+    try {
+      await agent.run(ops)
+    } finally {
+      await agent.close()
+    }
+  }
+
+  async #result(op: Op): Promise<Uint8Array> {
+    const agent = await this.#agent()
+    try {
+      const [bytes] = (await agent.run([op])).results
+      return bytes instanceof Uint8Array ? bytes : new Uint8Array()
+    } finally {
+      await agent.close()
+    }
+  }
+
+  async #withFile<Result>(path: string, mode: number, use: (fd: number) => Promise<Result>, permissions = 0): Promise<Result> {
+    const agent = await this.#agent()
+    let fd: number | undefined
+    try {
+      const { fds } = await agent.run([
+        { op: 'open', path: checkPath(path), flags: mode | O.O_NOCTTY, mode: permissions, out: 'file' },
+        { op: 'sendFd', fd: 'file', name: 'file' },
+      ])
+      fd = fds['file']
+    } finally {
+      await agent.close()
+    }
+    if (fd === undefined) throw new StrakeError('invalid_argument', `${path} cannot be opened.`)
+    try {
+      if (!fstatSync(fd).isFile()) throw new StrakeError('invalid_argument', `${path} is no regular file.`)
+      return await use(fd)
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
+function checkPath(path: string): string {
+  if (typeof path === 'string' && path.startsWith('/') && !path.includes('\0')) return path
+  throw new StrakeError('invalid_argument', `A path in a container is absolute; this is ${JSON.stringify(path)?.slice(0, 80)}.`)
+}

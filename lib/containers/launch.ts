@@ -1,0 +1,130 @@
+import { closeSync, openSync } from 'node:fs'
+import type { Cgroup } from '../cgroups/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import { ensureSnapshots, type ImageData } from '../images/index.ts'
+import type { Digest } from '../store/index.ts'
+import { planOf, preparedProgram, type CommandSpec, type ContainerSpec } from '../process/index.ts'
+import type { Child, ChildExit, Zygote } from '../zygote/index.ts'
+import type { ContainerOptions } from './options.ts'
+import { usageOf, type Settled, type Stdio } from './process.ts'
+import type { ContainerDirectory, Runtime } from './runtime.ts'
+import { checkHostname, commandSpec, containerSpec, limit, limitsOf } from './settings.ts'
+import { userOfImage } from './user.ts'
+
+/** What a container needs of an image. */
+export type ImageSource = Pick<ImageData, 'layers' | 'config'>
+
+/** How many containers the zygote keeps half made, so that a start finds one. */
+const spareCount = 3
+
+/** The snapshots of an image as the zygote sees them, the top one first; unpacked when they are not there yet. */
+export async function layersOf(runtime: Runtime, image: Pick<ImageSource, 'layers'>, signal?: AbortSignal): Promise<readonly string[]> {
+  if (!runtime.hasUnpacked(image.layers)) {
+    const { ids } = await runtime.zygote()
+    await ensureSnapshots(runtime.store, image, (path) => runtime.agentFor(path), { ownership: ids.kind !== 'single', signal })
+    runtime.noteUnpacked(image.layers)
+  }
+  return layerPaths(image.layers.map(({ chainId }) => chainId))
+}
+
+/** ChainIDs, the bottom one first, as paths of the zygote, the top one first. */
+export function layerPaths(chain: readonly Digest[]): readonly string[] {
+  return chain.map((chainId) => `/store/snapshots/${chainId.slice(chainId.indexOf(':') + 1)}`).reverse()
+}
+
+export interface RunningContainer {
+  readonly child: Child
+  readonly zygote: Zygote
+  readonly directory: ContainerDirectory
+  readonly cgroup: Cgroup | undefined
+  readonly spec: ContainerSpec
+}
+
+export interface ContainerRequest {
+  readonly image: ImageSource
+  readonly argv: readonly string[]
+  readonly options: ContainerOptions
+  readonly directory: ContainerDirectory
+  /** Paths of the zygote, the top one first; the image's when left out. */
+  readonly layers?: readonly string[]
+  /** See ContainerSpec. */
+  readonly work?: string
+  readonly fault?: { readonly index: number; readonly errno: number } | undefined
+}
+
+/** The spec of a container: all that is asked of the image and this machine is asked here. */
+export async function specOf(runtime: Runtime, request: ContainerRequest, limited: { cgroups: number; rlimits: CommandSpec['rlimits'] }, signal?: AbortSignal): Promise<{ spec: ContainerSpec; zygote: Zygote }> {
+  const { image, options, directory } = request
+  const hostname = checkHostname(options.hostname ?? directory.id.slice(0, 12))
+  const zygote = await runtime.zygote()
+  const layers = request.layers ?? (await layersOf(runtime, image, signal))
+  const looked = userOfImage(zygote, layers, options.user ?? image.config.User)
+  const user = looked instanceof Promise ? await looked : looked
+  const command = commandSpec(request.argv, options, { config: image.config, user, hostname, rlimits: limited.rlimits })
+  const spec = containerSpec(options, {
+    zygotePath: directory.zygotePath,
+    layers,
+    hostname,
+    volatile: true,
+    ids: zygote.ids.kind,
+    cgroups: limited.cgroups,
+    command,
+    work: request.work,
+  })
+  return { spec, zygote }
+}
+
+/** Starts a container. What it took is given back by `settleContainer`, or here when it cannot start. */
+export async function launchContainer(runtime: Runtime, request: ContainerRequest, stdio: Stdio, signal?: AbortSignal): Promise<RunningContainer> {
+  const limits = limitsOf(request.options)
+  const { cgroup, rlimits } = limit(runtime.cgroups, request.directory.id.slice(0, 24), limits)
+  const joins: Record<string, number> = {}
+  try {
+    cgroup?.joinPaths.forEach((path, index) => {
+      joins[`cgroup${index}`] = openSync(path, 'w')
+    })
+    const { spec, zygote } = await specOf(runtime, request, { cgroups: cgroup?.joinPaths.length ?? 0, rlimits }, signal)
+    if (signal?.aborted) throw new StrakeError('aborted', 'The start was aborted.', { cause: signal.reason })
+    const plan = planOf(spec)
+    const closeJoins = (): void => {
+      for (const fd of Object.values(joins)) closeSync(fd)
+    }
+    const child = zygote.agent.start(plan.program, { ...stdio.fds, ...joins }, {
+      runsInit: true,
+      fault: request.fault,
+      onSent: () => {
+        stdio.onSent()
+        closeJoins()
+      },
+    })
+    runtime.keepSpares(zygote, spec.network, () => preparedProgram(spec), spareCount)
+    return { child, zygote, directory: request.directory, cgroup, spec }
+  } catch (error) {
+    for (const fd of Object.values(joins)) {
+      try {
+        closeSync(fd)
+      } catch {
+        // Closed with the message already.
+      }
+    }
+    await cgroup?.remove()
+    throw error
+  }
+}
+
+/** What a container used, once it has ended; its cgroup goes. */
+export async function settleContainer(running: RunningContainer, exit: ChildExit): Promise<Settled> {
+  const usage = usageOf(exit)
+  const { cgroup } = running
+  if (!cgroup) return { oomKilled: false, usage }
+  const used = cgroup.usage()
+  await cgroup.remove()
+  return {
+    oomKilled: used.oomKills > 0,
+    usage: {
+      userMs: used.userMicros === undefined ? usage.userMs : used.userMicros / 1000,
+      systemMs: used.systemMicros === undefined ? usage.systemMs : used.systemMicros / 1000,
+      peakMemory: used.peakMemory ?? usage.peakMemory,
+    },
+  }
+}

@@ -1,0 +1,177 @@
+import { StrakeError } from '../errors/index.ts'
+import { chainIds, diffLayer } from '../layers/index.ts'
+import type { ImageData } from '../images/index.ts'
+import { overlayOps, freshUpper } from '../rootfs/index.ts'
+import type { Descriptor, Digest } from '../store/index.ts'
+import type { Op } from '../sys/index.ts'
+import { confined, type Agent, type ChildExit } from '../zygote/index.ts'
+import { launchContainer, layerPaths, settleContainer, layersOf } from './launch.ts'
+import { Process, type Launched, type ProcessResult, type Stdio } from './process.ts'
+import type { ContainerDirectory, Runtime } from './runtime.ts'
+import type { ContainerOptions } from './options.ts'
+
+/** A command of a build step, all settled. */
+export interface LayerCommand {
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  readonly user: string
+  readonly network: 'none' | 'host'
+  readonly timeout?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onOutput?: ((stream: 'stdout' | 'stderr', data: Uint8Array) => void) | undefined
+}
+
+export interface MadeLayer {
+  readonly descriptor: Descriptor
+  readonly diffId: Digest
+  readonly chainId: Digest
+}
+
+/** The chainID of one more layer on a chain; see "Layer ChainID" in image-spec, config.md. */
+export function chainOn(below: Digest | undefined, diffId: Digest): Digest {
+  const chain = chainIds(below === undefined ? [diffId] : [below, diffId])
+  const last = chain.at(-1)
+  if (!last) throw new StrakeError('image_invalid', 'A layer has no chainID.')
+  return last
+}
+
+/** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. */
+export async function commitUpper(runtime: Runtime, directory: ContainerDirectory, below: Digest | undefined, options: { readonly keeps?: boolean } = {}): Promise<MadeLayer> {
+  const { ids } = await runtime.zygote()
+  const agent = await runtime.agentFor(`${directory.zygotePath}/upper`)
+  let layer: Awaited<ReturnType<typeof diffLayer>>
+  try {
+    layer = await diffLayer(runtime.store, agent, { ownership: ids.kind !== 'single' })
+    if (!options.keeps) await agent.run([{ op: 'syncFs', path: '/' }])
+  } finally {
+    await agent.close()
+  }
+  const chainId = chainOn(below, layer.diffId)
+  if (!options.keeps) {
+    await runtime.snapshots.adopt(chainId, `${directory.path}/upper`)
+    runtime.noteUnpacked([{ chainId }])
+  }
+  return { descriptor: layer.descriptor, diffId: layer.diffId, chainId }
+}
+
+/** A fresh upper over some snapshots, in the making. Exactly one of `commit` and `discard` ends it. */
+export class LayerInProgress {
+  readonly id: string
+  readonly #runtime: Runtime
+  readonly #directory: ContainerDirectory
+  readonly #lowers: readonly Digest[]
+  #agent: Promise<Agent> | undefined
+  #mounts = 0
+  #isOver = false
+
+  constructor(runtime: Runtime, lowers: readonly Digest[]) {
+    this.#runtime = runtime
+    this.#lowers = lowers
+    this.#directory = runtime.newDirectory()
+    this.id = this.#directory.id
+  }
+
+  /** `volatile` marks a work directory as used: each mount of the upper gets one of its own. */
+  #nextDirectory(): ContainerDirectory {
+    this.#mounts += 1
+    return { ...this.#directory }
+  }
+
+  /** An agent whose root is the merged view, with nothing else mounted in it. Closed by `commit` and `discard`. */
+  agent(): Promise<Agent> {
+    this.#agent ??= this.#openAgent()
+    return this.#agent
+  }
+
+  async #openAgent(): Promise<Agent> {
+    const { zygotePath } = this.#nextDirectory()
+    const { upper, ops } = freshUpper(zygotePath)
+    const work = `${zygotePath}/work${this.#mounts}`
+    const mounts: Op[] = [
+      ...ops,
+      { op: 'mkdir', path: work, mode: 0o700 },
+      ...overlayOps({ lowers: layerPaths(this.#lowers), upper, work, volatile: true }),
+    ]
+    return confined(await this.#runtime.zygote(), mounts)
+  }
+
+  /** Runs a command to its end and that of everything it started. Resolves whatever the exit code. */
+  async run(command: LayerCommand): Promise<ProcessResult> {
+    await this.#closeAgent()
+    const runtime = this.#runtime
+    const directory = this.#nextDirectory()
+    const options: ContainerOptions = {
+      env: command.env,
+      cwd: command.cwd,
+      user: command.user,
+      network: command.network,
+      timeout: command.timeout,
+      signal: command.signal,
+      hostname: 'buildkitsandbox',
+    }
+    const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
+      const made = await launchContainer(runtime, {
+        image: { layers: [], config: {} },
+        argv: command.argv,
+        options,
+        directory,
+        layers: layerPaths(this.#lowers),
+        work: `work${this.#mounts}`,
+      }, stdio, signal)
+      return { child: made.child, destroy: () => made.child.kill(9), settle: (exit: ChildExit) => settleContainer(made, exit) }
+    }
+    const process = new Process(command.argv, { ...options, check: false, encoding: 'utf8' }, launch)
+    if (command.onOutput) process.tap(command.onOutput)
+    return process
+  }
+
+  /** Turns the upper into a layer: a blob, and a snapshot. */
+  async commit(): Promise<MadeLayer> {
+    this.#assertOpen()
+    try {
+      if (this.#mounts === 0) await this.agent()
+      await this.#closeAgent()
+      return await commitUpper(this.#runtime, this.#directory, this.#lowers.at(-1))
+    } finally {
+      this.#isOver = true
+      await this.#runtime.remove(this.#directory)
+    }
+  }
+
+  /** Removes all of it. Does nothing after `commit` or another `discard`. */
+  async discard(): Promise<void> {
+    if (this.#isOver) return
+    this.#isOver = true
+    await this.#closeAgent()
+    await this.#runtime.remove(this.#directory)
+  }
+
+  async #closeAgent(): Promise<void> {
+    const agent = this.#agent
+    this.#agent = undefined
+    await (await agent?.catch(() => undefined))?.close()
+  }
+
+  #assertOpen(): void {
+    if (this.#isOver) throw new StrakeError('invalid_argument', 'The layer was committed or discarded already.')
+  }
+}
+
+/** What a build needs of containers and layers (lib/build/runtime.ts). */
+export async function buildRuntime(runtime: Runtime): Promise<{
+  readonly store: Runtime['store']
+  readonly canChown: boolean
+  unpack(image: ImageData, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  openLayer(lowers: readonly Digest[]): Promise<LayerInProgress>
+}> {
+  const { ids } = await runtime.zygote()
+  return {
+    store: runtime.store,
+    canChown: ids.kind !== 'single',
+    unpack: async (image, options) => {
+      await layersOf(runtime, image, options?.signal)
+    },
+    openLayer: async (lowers) => new LayerInProgress(runtime, lowers),
+  }
+}

@@ -1,0 +1,221 @@
+import { readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import { checkLimits, rlimitsFor, type Cgroup, type Cgroups, type Limits } from '../cgroups/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import type { ContainerUser } from '../ids/index.ts'
+import type { ExecutionConfig } from '../images/index.ts'
+import {
+  maskedPaths,
+  parseBytes,
+  parseRlimits,
+  readonlyPaths,
+  resolveCapabilities,
+  throttlePaths,
+  type CommandSpec,
+  type ContainerSpec,
+  type IdKind,
+  type Rlimit,
+  type WindowSize,
+} from '../process/index.ts'
+import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
+
+const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const standardShm = 64 * 1024 * 1024
+const standardSize: WindowSize = { rows: 24, columns: 80 }
+
+function invalid(message: string, hint?: string): StrakeError {
+  return new StrakeError('invalid_argument', message, { hint })
+}
+
+function checkWord(word: unknown, what: string): string {
+  if (typeof word !== 'string') throw invalid(`${what} must be a string, not ${word === null ? 'null' : typeof word}.`)
+  if (word.includes('\0')) throw invalid(`${what} holds a NUL character.`)
+  return word
+}
+
+/** A command as it is run: a string goes to the image's shell. */
+export function argvOf(command: string | readonly string[], shell: readonly string[] = ['/bin/sh', '-c']): readonly string[] {
+  if (typeof command === 'string') return [...shell, checkWord(command, 'The command')]
+  if (!Array.isArray(command)) throw invalid('A command is a string or an array of strings.')
+  return command.map((word, index) => checkWord(word, `Word ${index} of the command`))
+}
+
+/** What a container runs: entrypoint and command, as Docker joins them. Throws `invalid_argument` when that is nothing. */
+export function commandOf(config: ExecutionConfig, options: StartOptions): readonly string[] {
+  const shell = config.Shell
+  const entrypoint = options.entrypoint === undefined ? (config.Entrypoint ?? []) : argvOf(options.entrypoint, shell)
+  // A new entrypoint takes the image's command away, as with `docker run --entrypoint`.
+  const rest = options.cmd === undefined ? (options.entrypoint === undefined ? (config.Cmd ?? []) : []) : argvOf(options.cmd, shell)
+  const argv = [...entrypoint, ...rest]
+  if (argv.length > 0) return argv
+  throw invalid('The image has no command, and none was given.', "Give one: start({ cmd: ['sleep', 'infinity'] }).")
+}
+
+/** The image's variables, then the options'; PATH, HOME, HOSTNAME and TERM have defaults. */
+export function environmentOf(
+  config: ExecutionConfig,
+  options: CommandOptions,
+  facts: { readonly home: string; readonly hostname: string; readonly hasTerminal: boolean },
+): string[] {
+  const variables = new Map<string, string>([['PATH', standardPath], ['HOSTNAME', facts.hostname]])
+  if (facts.hasTerminal) variables.set('TERM', 'xterm')
+  for (const each of config.Env ?? []) {
+    const at = each.indexOf('=')
+    if (at > 0) variables.set(each.slice(0, at), each.slice(at + 1))
+  }
+  for (const [name, value] of Object.entries(options.env ?? {})) {
+    if (name === '' || name.includes('=')) throw invalid(`'${name.slice(0, 40)}' is no name of an environment variable.`)
+    checkWord(name, 'The name of an environment variable')
+    if (value === undefined) variables.delete(name)
+    else variables.set(name, checkWord(typeof value === 'number' ? String(value) : value, `The environment variable ${name}`))
+  }
+  if (!variables.has('HOME')) variables.set('HOME', facts.home)
+  return [...variables].map(([name, value]) => `${name}=${value}`)
+}
+
+function directoryOf(config: ExecutionConfig, options: CommandOptions): string {
+  const base = config.WorkingDir || '/'
+  const path = posix.resolve('/', base, checkWord(options.cwd ?? '', 'cwd'))
+  if (path.length > 4000) throw invalid('cwd is too long.')
+  return path
+}
+
+function sizeOf(tty: CommandOptions['tty']): WindowSize | undefined {
+  if (!tty) return undefined
+  const size = { ...standardSize, ...(typeof tty === 'object' ? tty : {}) }
+  for (const [name, value] of Object.entries(size)) {
+    if (!Number.isInteger(value) || value < 1 || value > 65_535) throw invalid(`tty.${name} must be a whole number from 1 to 65535.`)
+  }
+  return size
+}
+
+/** A name for a host, or a container: what hostname(7) allows. */
+export function checkHostname(name: string): string {
+  if (/^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(name) && name.length <= 64) return name
+  throw invalid(`'${name.slice(0, 40)}' is no host name.`, 'At most 64 letters, digits and hyphens, in parts with dots between them.')
+}
+
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
+
+export function checkName(name: string): string {
+  if (typeof name === 'string' && namePattern.test(name)) return name
+  throw invalid(`'${String(name).slice(0, 40)}' is no name for a container.`, 'Letters, digits, _ . and -, at most 128, a letter or digit first.')
+}
+
+export interface CommandFacts {
+  readonly config: ExecutionConfig
+  readonly user: ContainerUser
+  readonly hostname: string
+  readonly rlimits?: readonly Rlimit[]
+}
+
+export function commandSpec(
+  argv: readonly string[],
+  options: CommandOptions & Pick<ContainerOptions, 'capabilities' | 'seccomp' | 'noNewPrivileges'>,
+  facts: CommandFacts,
+): CommandSpec {
+  if (argv.length === 0 || argv[0] === '') throw invalid('The command is empty.')
+  const tty = sizeOf(options.tty)
+  const own = parseRlimits(options.rlimits)
+  const inherited = (facts.rlimits ?? []).filter((each) => !own.some(({ resource }) => resource === each.resource))
+  return {
+    argv,
+    env: environmentOf(facts.config, options, { home: facts.user.home, hostname: facts.hostname, hasTerminal: tty !== undefined }),
+    cwd: directoryOf(facts.config, options),
+    user: facts.user,
+    tty,
+    capabilities: resolveCapabilities(options.capabilities),
+    rlimits: [...own, ...inherited],
+    noNewPrivileges: options.noNewPrivileges ?? true,
+    seccomp: options.seccomp,
+    umask: options.umask ?? 0o022,
+  }
+}
+
+/** The limits that options ask for; undefined when there are none. Throws `invalid_argument`. */
+export function limitsOf(options: Pick<ContainerOptions, 'memory' | 'cpus' | 'pids'>): Limits | undefined {
+  const { memory, cpus, pids } = options
+  if (memory === undefined && cpus === undefined && pids === undefined) return undefined
+  const limits: Limits = {
+    ...(memory === undefined ? {} : { memory: parseBytes(memory, 'memory') }),
+    ...(cpus === undefined ? {} : { cpus }),
+    ...(pids === undefined ? {} : { pids }),
+  }
+  checkLimits(limits)
+  return limits
+}
+
+export interface Limited {
+  readonly cgroup: Cgroup | undefined
+  readonly rlimits: readonly Rlimit[]
+}
+
+/** Makes a cgroup where this machine lets us, and falls back on rlimits for what it does not. */
+export function limit(cgroups: Cgroups, id: string, limits: Limits | undefined): Limited {
+  if (!limits) return { cgroup: undefined, rlimits: [] }
+  const cgroup = cgroups.kind === 'none' ? undefined : cgroups.create(id, limits)
+  const { ops } = rlimitsFor(limits, cgroup?.enforced)
+  const rlimits = ops.flatMap((op) => (op.op === 'prlimit' ? [{ resource: op.resource, soft: op.soft, hard: op.hard }] : []))
+  return { cgroup, rlimits }
+}
+
+function hostFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+const localHosts = '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n'
+
+/** /etc/hosts, hostname and resolv.conf of a container. */
+export function engineFiles(network: 'none' | 'host', hostname: string): ContainerSpec['files'] {
+  if (network === 'host') {
+    return { hosts: hostFile('/etc/hosts') || localHosts, hostname: `${hostname}\n`, resolvConf: hostFile('/etc/resolv.conf') }
+  }
+  return { hosts: `${localHosts}127.0.1.1\t${hostname}\n`, hostname: `${hostname}\n`, resolvConf: '' }
+}
+
+const allMasked = (): readonly string[] => [...maskedPaths, ...throttlePaths()]
+let masked: readonly string[] | undefined
+
+export interface ContainerFacts {
+  readonly zygotePath: string
+  readonly layers: readonly string[]
+  readonly hostname: string
+  readonly volatile: boolean
+  readonly ids: IdKind
+  readonly cgroups: number
+  readonly command: CommandSpec
+  readonly work?: string | undefined
+}
+
+export function containerSpec(options: ContainerOptions, facts: ContainerFacts): ContainerSpec {
+  const network = options.network ?? 'none'
+  if (network !== 'none' && network !== 'host') throw invalid(`network must be 'none' or 'host', not ${JSON.stringify(network)}.`)
+  const arch = process.arch
+  if (arch !== 'x64' && arch !== 'arm64') throw new StrakeError('unsupported_platform', `Containers run on x64 and arm64, not on ${arch}.`)
+  masked ??= allMasked()
+  return {
+    hostname: facts.hostname,
+    directory: facts.zygotePath,
+    work: facts.work,
+    layers: facts.layers,
+    volatile: facts.volatile,
+    readonlyRoot: options.readonly ?? false,
+    network,
+    files: engineFiles(network, facts.hostname),
+    shmSize: options.shmSize === undefined ? standardShm : parseBytes(options.shmSize, 'shmSize'),
+    maskedPaths: masked,
+    readonlyPaths,
+    cgroups: facts.cgroups,
+    time: options.time ?? false,
+    ids: facts.ids,
+    arch,
+    command: facts.command,
+  }
+}
+
+/** What a plan is made of when nothing runs: the standard choices. */
+export const standardPrepared = { network: 'none', shmSize: standardShm } as const

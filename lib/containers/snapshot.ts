@@ -1,0 +1,37 @@
+import { hostPlatform, Images, type ImageData } from '../images/index.ts'
+import type { Container } from './container.ts'
+import { commitUpper } from './layer.ts'
+
+export interface SnapshotOptions {
+  /** Names for the image. */
+  readonly tag?: string | readonly string[] | undefined
+}
+
+/**
+ * An image whose top layer is what a container wrote. Of a stopped container the upper itself becomes the layer, and the
+ * container is removed with it; of a running one it is copied while everything in there is frozen.
+ */
+export async function snapshot(container: Container, options: SnapshotOptions = {}): Promise<ImageData> {
+  const { runtime, directory } = container.parts
+  const { image } = container
+  const isRunning = container.state === 'running' || container.state === 'paused'
+  const layer = await container.whileFrozen(() => commitUpper(runtime, directory, image.layers.at(-1)?.chainId, { keeps: true }))
+  const tags = options.tag === undefined ? [] : typeof options.tag === 'string' ? [options.tag] : options.tag
+  const created = new Date().toISOString()
+  const { argv } = container.parts.spec.command
+  const made = await new Images(runtime.store).put(
+    {
+      config: {
+        platform: image.platform ?? hostPlatform,
+        created,
+        config: image.config,
+        diffIds: [...image.layers.map(({ diffId }) => diffId), layer.diffId],
+        history: [...image.history, { created, created_by: argv.join(' ').slice(0, 1000), comment: 'strake snapshot' }],
+      },
+      layers: [...image.layers, layer.descriptor].map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    },
+    { tags },
+  )
+  if (!isRunning) await container.giveUpper(layer.chainId)
+  return made
+}
