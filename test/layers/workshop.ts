@@ -14,6 +14,8 @@ export interface Workshop extends AsyncDisposable {
   /** Whether files can belong to others than the one id there is. */
   readonly ownership: boolean
   agent(path: string): Promise<Agent>
+  /** A new, empty directory of the store, as agents see it. */
+  directory(): string
   /** An agent in a new, empty directory of the store. */
   scratch(): Promise<Agent>
   /** Unpacks layers, the bottom one first. Resolves to the tree that the topmost became, in overlayfs' form. */
@@ -27,13 +29,15 @@ export async function workshop(): Promise<Workshop> {
   const snapshots = new Snapshots(store)
   const ownership = zygote.ids.kind !== 'single'
   const agent = (path: string): Promise<Agent> => confined(zygote, path)
+  const newDirectory = (): string => {
+    const path = store.temporary('snapshots')
+    mkdirSync(path, { mode: 0o755 })
+    return `/store/snapshots/${basename(path)}`
+  }
   return {
     store, zygote, snapshots, ownership, agent,
-    async scratch() {
-      const path = store.temporary('snapshots')
-      mkdirSync(path, { mode: 0o755 })
-      return await agent(`/store/snapshots/${basename(path)}`)
-    },
+    directory: newDirectory,
+    scratch: () => agent(newDirectory()),
     async unpack(layers, options = {}) {
       const notices: Notice[] = []
       const sources = []
