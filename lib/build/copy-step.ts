@@ -9,13 +9,13 @@ import { lookUpOwner } from './files/owner.ts'
 import { RootPaths } from './files/root-paths.ts'
 import { RootWriter } from './files/writer.ts'
 import { workdirOf } from './settings.ts'
-import { type Stage, snapshotsOf, stageLayer } from './stage.ts'
+import { imageLayers, type Stage, snapshotsOf, stageLayer } from './stage.ts'
 import type { Base, CopyStep } from './step.ts'
 
 /** The files of another image: its layers under an upper that is thrown away. */
 async function openImage(stage: Stage, context: BuildContext): Promise<FileSource> {
   const { signal } = context.options
-  await context.runtime.unpack(stage.layers, { signal })
+  await context.runtime.unpack({ layers: imageLayers(stage) }, { signal })
   const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal })
   try {
     return new ImageFiles(await layer.agent(), () => layer.discard())

@@ -36,6 +36,13 @@ function failure(step: RunStep, result: BuildCommandResult, log: string): Strake
   })
 }
 
+/** A command that could not be started is a failed step as well, with the exit code of a shell that does not find one. */
+function notStarted(error: unknown): unknown {
+  if (!(error instanceof StrakeError) || !['command_not_found', 'user_not_found', 'invalid_argument'].includes(error.code)) return error
+  const exitCode = error.code === 'command_not_found' ? 127 : null
+  return new StrakeError('build_failed', `run: ${error.message}`, { cause: error, details: { exitCode, log: '' } })
+}
+
 /** A command as a step with a layer. */
 export async function prepareRun(step: RunStep, stage: Stage, context: BuildContext): Promise<PreparedStep> {
   const { signal } = context.options
@@ -50,13 +57,12 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
       const log = new LogTail()
       const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal })
       try {
-        const result = await layer.run({
-          ...command,
-          signal,
-          onOutput: (stream, data) => {
-            log.add(data)
-            emit(stream, data)
-          },
+        const onOutput = (stream: 'stdout' | 'stderr', data: Uint8Array): void => {
+          log.add(data)
+          emit(stream, data)
+        }
+        const result = await layer.run({ ...command, signal, onOutput }).catch((error: unknown) => {
+          throw notStarted(error)
         })
         checkAborted(signal)
         if (result.exitCode !== 0) throw failure(step, result, log.toString())

@@ -1,7 +1,7 @@
+import type { ImageData } from '../images/index.ts'
 import type { StoredLayer } from '../layers/index.ts'
 import type { Digest, Store } from '../store/index.ts'
 import type { Agent } from '../zygote/index.ts'
-import type { StageLayer } from './stage.ts'
 import type { BuildNetwork } from './step.ts'
 
 /** A command of a build step, all settled: shell, environment, directory and user are what the process gets. */
@@ -43,8 +43,8 @@ export interface BuildRuntime {
   readonly store: Store
   /** False where only one id is mapped, so that files cannot be given to another. */
   readonly canChown: boolean
-  /** Makes sure that each of these layers, the bottom one first, is unpacked in `snapshots/`. */
-  unpack(layers: readonly StageLayer[], options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  /** Makes sure that every layer of `image` is unpacked in `snapshots/`. */
+  unpack(image: Pick<ImageData, 'layers'>, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /** A fresh upper over the snapshots `lowers`, the bottom one first; none for an empty root. */
   openLayer(lowers: readonly Digest[], options?: { readonly signal?: AbortSignal | undefined }): Promise<BuildLayer>
 }

@@ -11,7 +11,7 @@ import { writeStage } from './result.ts'
 import { prepareRun } from './run-step.ts'
 import type { BuildRuntime } from './runtime.ts'
 import { applyStep, applyWorkdir, workdirOf } from './settings.ts'
-import { extend, type Stage, type StageLayer, snapshotsOf } from './stage.ts'
+import { extend, imageLayers, type Stage, type StageLayer, snapshotsOf } from './stage.ts'
 import type { FromStep, Step } from './step.ts'
 import { prepareWorkdir } from './workdir-step.ts'
 
@@ -114,7 +114,7 @@ async function layered(stage: Stage, step: Step, prepared: PreparedStep, context
     }
     missed.push(key)
   }
-  await context.runtime.unpack(stage.layers, { signal: context.options.signal })
+  await context.runtime.unpack({ layers: imageLayers(stage) }, { signal: context.options.signal })
   const made: CachedStep = { layer: await carryOut(stage, name, ready, context, emit), created: timeOf(context) }
   for (const key of missed) await context.cache.set(key, made)
   return { stage: extend(stage, { name, ...made }), isCached: false }

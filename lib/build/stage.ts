@@ -29,6 +29,15 @@ export function snapshotsOf(stage: Stage): Digest[] {
   return chainIds(stage.layers.map(({ diffId }) => diffId))
 }
 
+/** The layers as an image lists them. */
+export function imageLayers(stage: Stage): ImageLayer[] {
+  const chain = snapshotsOf(stage)
+  return stage.layers.flatMap((layer, index) => {
+    const chainId = chain[index]
+    return chainId === undefined ? [] : [{ ...layer, chainId }]
+  })
+}
+
 /** The stage with one more step in its history, and its layer unless it made none. */
 export function extend(
   stage: Stage,

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
-import type { BuildCommandResult, BuildLayer, BuildRuntime, StageLayer } from '../../lib/build/index.ts'
+import type { BuildCommandResult, BuildLayer, BuildRuntime } from '../../lib/build/index.ts'
+import type { ImageData } from '../../lib/images/index.ts'
 import { chainId, diffLayer, emptyRoot, Snapshots } from '../../lib/layers/index.ts'
 import { freshUpper, overlayOps } from '../../lib/rootfs/index.ts'
 import { type Digest, ownedName, type Store } from '../../lib/store/index.ts'
@@ -24,7 +25,7 @@ export class AgentRuntime implements BuildRuntime {
     return this.#zygote.ids.kind !== 'single'
   }
 
-  async unpack(layers: readonly StageLayer[]): Promise<void> {
+  async unpack({ layers }: Pick<ImageData, 'layers'>): Promise<void> {
     await this.#snapshots.ensure(layers, (path) => confined(this.#zygote, path), { ownership: this.canChown })
   }
 
@@ -81,4 +82,3 @@ export class AgentRuntime implements BuildRuntime {
     }
   }
 }
-

@@ -1,7 +1,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { BuildCommand, BuildCommandResult, BuildLayer, BuildRuntime, StageLayer } from '../../lib/build/index.ts'
-import { chainId, chainIds, type LayerEntry, storeLayer } from '../../lib/layers/index.ts'
+import type { BuildCommand, BuildCommandResult, BuildLayer, BuildRuntime } from '../../lib/build/index.ts'
+import type { ImageData } from '../../lib/images/index.ts'
+import { chainId, type LayerEntry, storeLayer } from '../../lib/layers/index.ts'
 import { type Digest, hexOf, type Store } from '../../lib/store/index.ts'
 import type { Agent } from '../../lib/zygote/index.ts'
 import { DirectoryAgent } from './directory-agent.ts'
@@ -30,8 +31,8 @@ export class FakeRuntime implements BuildRuntime {
     return this.store.path('snapshots', hexOf(chain))
   }
 
-  async unpack(layers: readonly StageLayer[]): Promise<void> {
-    for (const chain of chainIds(layers.map(({ diffId }) => diffId))) {
+  async unpack({ layers }: Pick<ImageData, 'layers'>): Promise<void> {
+    for (const { chainId: chain } of layers) {
       if (!existsSync(this.snapshot(chain))) throw new Error(`the fake runtime has no snapshot ${chain}`)
     }
   }

@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BuildError, buildImage, type BuildOptions } from '../../lib/build/index.ts'
-import { ImageFiles } from '../../lib/build/files/image-files.ts'
 import type { SourceEntry } from '../../lib/build/files/entry.ts'
-import { image, type ImageBuilder } from '../../lib/fluent/image-builder.ts'
+import { ImageFiles } from '../../lib/build/files/image-files.ts'
+import { BuildError, type BuildOptions, buildImage } from '../../lib/build/index.ts'
+import { type ImageBuilder, image } from '../../lib/fluent/image-builder.ts'
 import type { ImageData } from '../../lib/images/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { closeZygote, zygoteOf } from '../../lib/zygote/index.ts'
@@ -49,7 +49,11 @@ async function withBench(work: (bench: Bench) => Promise<void>): Promise<void> {
 
 test('a shell of the host base runs, and what it makes and removes is a layer', () =>
   withBench(async ({ build, look, runtime }) => {
-    const built = await build(image('host').run('echo hello > /greeting && rm /etc/hosts && ls /usr > /listing').copy({ 'usr/local/bin/x': { content: '#!/bin/sh\n', mode: 0o755 } }, '/'))
+    const built = await build(
+      image('host')
+        .run('echo hello > /greeting && rm /etc/hosts && ls /usr > /listing')
+        .copy({ 'usr/local/bin/x': { content: '#!/bin/sh\n', mode: 0o755 } }, '/'),
+    )
     assert.is(built.layers.length, 3)
     assert.is((await look(built, 'greeting'))?.text, 'hello\n')
     assert.match((await look(built, 'listing'))?.text ?? '', 'bin')
@@ -80,7 +84,13 @@ test('B02: links of the image to /proc, /dev and outside lead to places in the i
     const outside = join(directory, 'outside')
     mkdirSync(outside)
     const base = image('scratch').copy({ 'etc/passwd': 'root:x:0:0::/root:/bin/sh\n' }, '/')
-    for (const [name, target] of [['self', '/proc/self/cwd'], ['fd', '/proc/self/fd'], ['dev', '/dev/shm'], ['out', outside], ['up', '../../../../tmp']] as const) {
+    for (const [name, target] of [
+      ['self', '/proc/self/cwd'],
+      ['fd', '/proc/self/fd'],
+      ['dev', '/dev/shm'],
+      ['out', outside],
+      ['up', '../../../../tmp'],
+    ] as const) {
       const links = join(directory, 'context', name)
       mkdirSync(links)
       const { symlinkSync } = await import('node:fs')
@@ -94,7 +104,12 @@ test('B02: links of the image to /proc, /dev and outside lead to places in the i
 
 test('owners: root unless told, a name of the image, or what they are in another image', () =>
   withBench(async ({ build, look, runtime }) => {
-    const built = await build(image('host').copy({ f: 'x' }, '/srv/', { chown: 'www-data' }).copy({ g: 'x' }, '/srv/', { chown: 'nobody:tty', chmod: 0o600 }).copy('/srv', '/copied', { from: image('host').copy({ h: '' }, '/srv/', { chown: '7:8' }) }))
+    const built = await build(
+      image('host')
+        .copy({ f: 'x' }, '/srv/', { chown: 'www-data' })
+        .copy({ g: 'x' }, '/srv/', { chown: 'nobody:tty', chmod: 0o600 })
+        .copy('/srv', '/copied', { from: image('host').copy({ h: '' }, '/srv/', { chown: '7:8' }) }),
+    )
     const ids = async (path: string) => {
       const entry = await look(built, path)
       return [entry?.uid, entry?.gid]
@@ -110,7 +125,10 @@ test('working directories are made where they are missing, and no layer where th
   withBench(async ({ build, look }) => {
     const built = await build(image('host').workdir('/tmp').workdir('/srv/app').workdir('sub').run('pwd > where'))
     assert.is(built.config.WorkingDir, '/srv/app/sub')
-    assert.equal(built.history.map(({ empty_layer }) => empty_layer ?? false), [false, true, false, false, false])
+    assert.equal(
+      built.history.map(({ empty_layer }) => empty_layer ?? false),
+      [false, true, false, false, false],
+    )
     assert.is((await look(built, '/srv/app/sub/where'))?.text, '/srv/app/sub\n')
   }))
 
