@@ -4,6 +4,7 @@ import type { Compiler } from './compiler.ts'
 import type { Handles } from './handles.ts'
 import type { CompiledInput, Problem } from './protocol.ts'
 import { makeScope, type Scope } from './scope.ts'
+import { rememberLines } from './stack.ts'
 
 /** What an evaluation came to. */
 export type Outcome =
@@ -100,7 +101,8 @@ export class Evaluator {
     return undefined
   }
 
-  async #runBody({ body, id }: Ready): Promise<Outcome> {
+  async #runBody({ body, id, lines }: Ready): Promise<Outcome> {
+    rememberLines(id, lines)
     const { signal } = this.#controller
     const interrupted = new Promise<Outcome>((resolve) => signal.addEventListener('abort', () => resolve({ status: 'interrupted' })))
     this.#options.onSynchronous?.(true)

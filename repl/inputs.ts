@@ -1,4 +1,4 @@
-import { builtinModules } from 'node:module'
+import { builtinModules, SourceMap } from 'node:module'
 import { isAbsolute } from 'node:path'
 import ts from 'typescript'
 import type { CompiledInput, CompilerOptions, Problem, TypeAnswer } from './protocol.ts'
@@ -62,7 +62,8 @@ export class Inputs {
     const emitted = answer?.code ?? this.#stripped(prepared)
     const isInternal = (specifier: string) => specifier === scopeSpecifier || specifier.startsWith(`./${inputName}`)
     const names = [...prepared.source.declared.keys()]
-    return { status: 'ready', id: this.#next, body: rewrite(emitted, isInternal), names, held: prepared.source.held }
+    const body = rewrite(emitted, isInternal)
+    return { status: 'ready', id: this.#next, body, lines: linesOf(emitted), names, held: prepared.source.held }
   }
 
   /** An input has run; of the names it declares, `names` are those to count on from now on. */
@@ -87,7 +88,7 @@ export class Inputs {
     const prepared = this.prepare(code, 0)
     const compiled = this.service.compile(prepared.path, prepared.text)
     const checker = compiled.program.getTypeChecker()
-    const value = valueOf(compiled.file)
+    const value = expressionOf(compiled.file)
     const isNonsense = compiled.problems.length > 0
     if (isNonsense || !value) return refused(compiled.problems, prepared.original)
     const flags = ts.TypeFormatFlags.NoTruncation | ts.TypeFormatFlags.UseAliasDefinedOutsideCurrentScope
@@ -158,7 +159,12 @@ export class Inputs {
   }
 
   #stripped(prepared: Prepared): string {
-    const compilerOptions: ts.CompilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
+    const compilerOptions: ts.CompilerOptions = {
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      inlineSourceMap: true,
+    }
     return ts.transpileModule(prepared.text, { fileName: prepared.path, compilerOptions }).outputText
   }
 
@@ -182,7 +188,7 @@ export function isBuiltin(name: string): boolean {
   return builtinModules.includes(name) && /^[a-z]\w*$/.test(name) && name !== 'console' && name !== 'process' && name !== 'sys'
 }
 
-function valueOf(file: ts.SourceFile): ts.Expression | undefined {
+function expressionOf(file: ts.SourceFile): ts.Expression | undefined {
   for (const statement of file.statements) {
     if (!ts.isVariableStatement(statement)) continue
     const [first] = statement.declarationList.declarations
@@ -190,6 +196,17 @@ function valueOf(file: ts.SourceFile): ts.Expression | undefined {
     return ts.isParenthesizedExpression(first.initializer) ? first.initializer.expression : first.initializer
   }
   return undefined
+}
+
+/** For each line of emitted JavaScript, the line that it was made of, as its inline source map tells. */
+function linesOf(emitted: string): number[] {
+  const data = /\n\/\/# sourceMappingURL=data:[^,]*;base64,(.*)\s*$/.exec(emitted)?.[1]
+  if (data === undefined) return []
+  const map = new SourceMap(JSON.parse(Buffer.from(data, 'base64').toString()))
+  return emitted.split('\n').map((text, index) => {
+    const entry = map.findEntry(index, Math.max(0, text.search(/\S/)))
+    return 'originalLine' in entry ? entry.originalLine + 1 : index + 1
+  })
 }
 
 /** Diagnostics as a person that typed `typed` should see them: those about what was added to it have no place. */

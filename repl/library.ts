@@ -48,8 +48,10 @@ export function packageVersion(): string {
   return String((description as { version?: unknown }).version)
 }
 
-/** Strake itself. */
+/** Strake itself. A clone may be without declarations: its sources tell the types as well. */
 export function ownLibrary(): Library {
-  const [code, types] = fromSource ? ['lib/index.ts', 'lib/index.ts'] : ['dist/index.js', 'dist/index.d.ts']
-  return { specifier: 'strake', url: pathToFileURL(join(packageRoot, code)).href, types: join(packageRoot, types) }
+  const code = fromSource ? 'lib/index.ts' : 'dist/index.js'
+  const types = ['dist/index.d.ts', 'lib/index.ts'].map((path) => join(packageRoot, path))
+  const [built = '', source = ''] = types
+  return { specifier: 'strake', url: pathToFileURL(join(packageRoot, code)).href, types: fromSource || !existsSync(built) ? source : built }
 }

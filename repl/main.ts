@@ -31,8 +31,7 @@ function readOptions(words: readonly string[]): { values: Record<string, string 
   } as const
   const own: string[] = []
   let rest = [...words]
-  while (rest[0] !== undefined && rest[0].startsWith('-') && rest[0] !== '-') {
-    const [word] = rest
+  for (let word = rest[0]; word?.startsWith('-') && word !== '-'; word = rest[0]) {
     const takesValue = /^(-e|-p|-pe|--eval|--print)$/.test(word)
     own.push(word === '-pe' ? '-p' : word)
     if (takesValue && rest[1] !== undefined) own[own.length - 1] = `${/^(-p|-pe|--print)$/.test(word) ? '--print' : '--eval'}=${rest[1]}`

@@ -27,6 +27,8 @@ export type CompiledInput =
       readonly id: number
       /** JavaScript, the body of an async function: declarations are assignments to the session's scope. */
       readonly body: string
+      /** For each line of `body`, the line of the input that it was made of; both from 1. */
+      readonly lines: readonly number[]
       /** Names of values that the input declares. */
       readonly names: readonly string[]
       readonly held: readonly Held[]
@@ -80,12 +82,12 @@ export interface CompilerOptions {
 export interface Requests {
   input: { ask: { code: string }; answer: CompiledInput }
   /** An input has run: of the names it declares, those to count on from now on. */
-  commit: { ask: { id: number; names: readonly string[] }; answer: void }
+  commit: { ask: { id: number; names: readonly string[] }; answer: null }
   complete: { ask: { code: string }; answer: Completion }
   type: { ask: { code: string }; answer: TypeAnswer }
   script: { ask: ScriptRequest; answer: CompiledScript }
   /** Loads what the first input would otherwise wait for. */
-  warmUp: { ask: Record<string, never>; answer: void }
+  warmUp: { ask: Record<string, never>; answer: null }
 }
 
 export type RequestKind = keyof Requests

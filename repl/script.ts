@@ -51,8 +51,9 @@ async function compile(request: ScriptRequest, { library, check, cwd }: ScriptOp
 
 /** An uncaught error ends the program with 1, unless the script deals with those itself. */
 function reportUncaught(): void {
+  const before = process.listenerCount('uncaughtException')
   const report = (error: unknown) => {
-    if (process.listenerCount('uncaughtException') > 1) return
+    if (process.listenerCount('uncaughtException') > before + 1) return
     process.stderr.write(`${showError(error, colors())}\n`)
     process.exit(1)
   }

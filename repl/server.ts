@@ -10,7 +10,7 @@ import { historyPath, prepareHistory } from './history.ts'
 import { type Library, ownLibrary, packageVersion } from './library.ts'
 import { Modules } from './modules.ts'
 import { Turns } from './queue.ts'
-import { paint, showError, showProblems, showValue } from './show.ts'
+import { showError, showProblems, showValue } from './show.ts'
 
 export interface ReplOptions {
   readonly library?: Library
@@ -134,18 +134,22 @@ class Session {
       this.#write(`\n${text}\n`)
       server.displayPrompt(true)
     }
-    Reflect.set(
-      server,
-      'completer',
-      makeCompleter({
-        compiler: this.#compiler,
-        scope: this.#evaluator.scope,
-        pending: () => this.#pending,
-        list,
-        colors: this.#options.colors,
-        fallback: (line, callback) => Reflect.apply(completer, server, [line, callback]),
-      }),
-    )
+    const complete = makeCompleter({
+      compiler: this.#compiler,
+      scope: this.#evaluator.scope,
+      pending: () => this.#pending,
+      list,
+      colors: this.#options.colors,
+      fallback: (line, callback) => Reflect.apply(completer, server, [line, callback]),
+    })
+    const inTurn: Completer = (line, callback) => {
+      this.#turns.begin()
+      complete(line, (error, result) => {
+        callback(error, result)
+        this.#turns.end()
+      })
+    }
+    Reflect.set(server, 'completer', inTurn)
     this.#setUpHistory()
   }
 
@@ -161,7 +165,10 @@ class Session {
   }
 
   #evaluate(code: string, callback: Callback): void {
-    if (code.trim() === '') return callback(null)
+    if (code.trim() === '') {
+      callback(null)
+      return
+    }
     this.#turns.begin()
     this.#jobs.emit('job', code, callback)
   }
@@ -192,21 +199,22 @@ class Session {
     this.#pending = outcome.status === 'incomplete' ? code : ''
     switch (outcome.status) {
       case 'incomplete':
-        return settle(new Recoverable(new SyntaxError('Unfinished')))
+        settle(new Recoverable(new SyntaxError('Unfinished')))
+        return
       case 'refused':
         this.#write(`${showProblems(outcome.problems, code, colors)}\n`)
-        return settle(null)
+        break
       case 'failed':
         this.#evaluator.scope._error = outcome.error
         this.#write(`${showError(outcome.error, colors)}\n`)
-        return settle(null)
+        break
       case 'interrupted':
         this.#write('Interrupted\n')
-        return settle(null)
+        break
       case 'done':
         if (outcome.hasValue) this.#remember(outcome.value)
-        return settle(null, outcome.value)
     }
+    settle(null, outcome.status === 'done' ? outcome.value : undefined)
   }
 
   /** The last value is `_`, until the user makes something else of that name. */

@@ -8,7 +8,7 @@ import type { CompilerOptions, Problem } from './protocol.ts'
 export const scopeSpecifier = 'strake:scope'
 
 /** What a session lets pass that a project would not: parameters without a type, type imports without the word `type`. */
-const leniency = [1205, 1484, 7005, 7006, 7008, 7010, 7011, 7016, 7018, 7019, 7022, 7031, 7034, 7053]
+const leniency = [1205, 1448, 1484, 7005, 7006, 7008, 7010, 7011, 7016, 7018, 7019, 7022, 7031, 7034, 7053]
 
 export interface Compiled {
   readonly problems: readonly ts.Diagnostic[]

@@ -1,8 +1,6 @@
-import { sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
-import { packageRoot } from './library.ts'
 import type { Problem } from './protocol.ts'
+import { framesOf, isUsersFrame } from './stack.ts'
 
 /** Codes of SGR (ECMA-48): what a terminal paints with. */
 const styles = { bold: [1, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39], gray: [90, 39] } as const
@@ -15,39 +13,16 @@ export function paint(style: keyof typeof styles, text: string, colors: boolean)
 
 const sgr = '(?:\\x1b\\[\\d+m)?'
 /** What the domain of Node's REPL server leaves on every promise. */
-const asyncIds = new RegExp(`,\\s*\\[${sgr}Symbol\\((?:trigger_)?async_id_symbol\\)${sgr}\\]: ${sgr}\\d+${sgr}`, 'g')
+const asyncIds = new RegExp(`,\\s*\\[?${sgr}Symbol\\((?:trigger_)?async_id_symbol\\)${sgr}\\]?: ${sgr}\\d+${sgr}`, 'g')
 
 export function showValue(value: unknown, colors: boolean): string {
   if (value instanceof Error) return showError(value, colors)
   const text = inspect(value, { colors, depth: 2, maxArrayLength: 60, maxStringLength: 4000, compact: 3, breakLength: 100 })
-  return text.replace(asyncIds, '')
-}
-
-const hiddenFrames = [/\bnode:/, /[/\\]node_modules[/\\](ts-node|typescript|tsx|strake)[/\\]/]
-
-/** A frame in an input of the session: only what has a name, or is below the first line, tells more than the message. */
-function isInputFrame(line: string): boolean {
-  return /strake-input-\d+\.ts:/.test(line) && (/strakeScope|strakeInput .*:1:\d+\)?$/.test(line) || !/ \(/.test(line))
-}
-
-function readable(line: string): string {
-  const input = /^\s*at (?:async )?(\S+) .*strake-input-\d+\.ts:(\d+):\d+\)?$/.exec(line)
-  if (!input) return `    ${line.trim()}`
-  const [, name = '', number = ''] = input
-  return name === 'strakeInput' ? `    at line ${number}` : `    at ${name}, line ${number}`
-}
-
-function isOwnFrame(line: string): boolean {
-  const path = /(file:\/\/[^)]+?|\/[^)]+?):\d+:\d+\)?$/.exec(line)?.[1]
-  if (path === undefined) return false
-  const file = path.startsWith('file:') ? fileURLToPath(path.replace(/\?.*/, '')) : path
-  return ['lib', 'repl', 'dist', 'node_modules'].some((folder) => file.startsWith(packageRoot + sep + folder + sep))
-}
-
-/** The frames of a stack that are the user's own code. */
-function frames(stack: string): string[] {
-  const lines = stack.split('\n').filter((line) => /^\s+at /.test(line) && /:\d+:\d+\)?$/.test(line))
-  return lines.filter((line) => !isInputFrame(line) && !hiddenFrames.some((hidden) => hidden.test(line)) && !isOwnFrame(line)).map(readable)
+  return text
+    .replace(asyncIds, '')
+    .split('\n')
+    .filter((line) => !/^\s+at .*:\d+:\d+\)?,?$/.test(line) || isUsersFrame(line))
+    .join('\n')
 }
 
 function field(value: object, name: string): unknown {
@@ -82,7 +57,7 @@ function headOf(error: Error, colors: boolean): string[] {
 export function showError(error: unknown, colors: boolean, depth = 0): string {
   if (!(error instanceof Error)) return `${paint('red', 'Thrown', colors)}: ${inspect(error, { colors })}`
   const lines = [...headOf(error, colors), ...logOf(error)]
-  if (depth === 0) lines.push(...frames(error.stack ?? '').map((line) => paint('gray', line, colors)))
+  if (depth === 0) lines.push(...framesOf(error.stack ?? '').map((line) => paint('gray', line, colors)))
   if (error instanceof AggregateError && depth < 3) {
     for (const each of error.errors)
       lines.push(

@@ -31,11 +31,17 @@ export async function serveCompiler(port: MessagePort, options: CompilerOptions)
   }
   const handlers: Handlers = {
     input: ({ code }) => inputs().compile(code),
-    commit: ({ id, names }) => inputs().commit(id, names),
+    commit: ({ id, names }) => {
+      inputs().commit(id, names)
+      return null
+    },
     complete: ({ code }) => complete(inputs(), code),
     type: ({ code }) => inputs().type(code),
     script: (request) => compileScript(options, request, isLibrary),
-    warmUp: () => inputs().warmUp(),
+    warmUp: () => {
+      inputs().warmUp()
+      return null
+    },
   }
   const answer = <K extends RequestKind>({ kind, ask }: Asked<K>): Requests[K]['answer'] => handlers[kind](ask)
   port.on('message', (asked: Asked) => {
