@@ -116,7 +116,7 @@ export function formatConfig(image: ImageConfig): Buffer {
     architecture: platform.architecture,
     os: platform.os,
     variant: platform.variant,
-    config,
+    config: Object.fromEntries(Object.entries(config).sort(([one], [other]) => (one < other ? -1 : 1))),
     rootfs: { type: 'layers', diff_ids: diffIds },
     history,
   }))

@@ -1,0 +1,82 @@
+import { writeFileSync } from 'node:fs'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { hostPlatform, Images, type NewImage } from '../../lib/images/index.ts'
+import { storeLayer } from '../../lib/layers/index.ts'
+import { Store } from '../../lib/store/index.ts'
+import { temporaryDirectory } from '../support/temporary.ts'
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return await promise.then(() => 'none', (error: { code?: string; message: string }) => error.code ?? error.message)
+}
+
+async function newImage(store: Store, content: string, created?: string): Promise<NewImage> {
+  const layer = await storeLayer(store, [{ path: 'f', type: 'file', content }])
+  return { config: { platform: hostPlatform, config: { Cmd: ['/f'] }, diffIds: [layer.diffId], history: [{ created_by: 'test' }], ...(created ? { created } : {}) }, layers: [layer.descriptor] }
+}
+
+test('an image comes back by its names, its digest, its id and the first digits of them', async () => {
+  using directory = temporaryDirectory('images')
+  const store = await Store.open(directory.path)
+  const images = new Images(store)
+  const put = await images.put(await newImage(store, 'one'), { tags: ['app', 'docker.io/library/app:2'] })
+  assert.equal(put.tags, ['app:2', 'app:latest'])
+  assert.equal(put.config, { Cmd: ['/f'] })
+  assert.is(put.layers.length, 1)
+  assert.is(put.layers[0]?.chainId, put.layers[0]?.diffId)
+  assert.ok(put.size > (put.layers[0]?.size ?? 0))
+  for (const name of ['app', 'app:2', 'library/app:latest', put.digest, put.id, put.digest.slice(7), put.id.slice(7, 19), `app@${put.digest}`]) {
+    assert.equal(await images.get(name), put, name)
+  }
+  for (const name of ['nope', 'app:3', `other@${put.digest}`, `sha256:${'0'.repeat(64)}`]) assert.is(await codeOf(images.get(name)), 'image_not_found', name)
+  assert.is(await codeOf(images.get('No Name')), 'invalid_reference')
+})
+
+test('the same image put twice is one image; one without a name is kept', async () => {
+  using directory = temporaryDirectory('images')
+  const store = await Store.open(directory.path)
+  const images = new Images(store)
+  const first = await images.put(await newImage(store, 'one', '2024-01-01T00:00:00Z'))
+  await images.put(await newImage(store, 'one', '2024-01-01T00:00:00Z'), { tags: ['a:1'] })
+  const other = await images.put(await newImage(store, 'two', '2025-01-01T00:00:00Z'))
+  assert.equal((await images.list()).map(({ digest, tags }) => [digest, tags]), [[other.digest, []], [first.digest, ['a:1']]])
+})
+
+test('a tag moves to the image it is given to, and goes when it is taken away', async () => {
+  using directory = temporaryDirectory('images')
+  const store = await Store.open(directory.path)
+  const images = new Images(store)
+  const one = await images.put(await newImage(store, 'one'), { tags: ['a:1', 'b:1'] })
+  const two = await images.put(await newImage(store, 'two'))
+  await images.tag(two, 'a:1')
+  assert.is((await images.get('a:1')).digest, two.digest)
+  assert.equal((await images.get(one.digest)).tags, ['b:1'])
+  await images.untag('a:1')
+  assert.is(await codeOf(images.get('a:1')), 'image_not_found')
+  assert.is(await codeOf(images.untag('a:1')), 'image_not_found')
+  assert.is((await images.get(two.digest)).digest, two.digest, 'the image is there still')
+  assert.is(await codeOf(images.tag(one, `a@${one.digest}`)), 'invalid_reference')
+  await images.remove('b:1')
+  assert.is(await codeOf(images.get(one.digest)), 'image_not_found')
+  assert.is((await images.list()).length, 1)
+})
+
+test('an image without a diffID for each layer is refused', async () => {
+  using directory = temporaryDirectory('images')
+  const store = await Store.open(directory.path)
+  const image = await newImage(store, 'one')
+  assert.is(await codeOf(new Images(store).put({ ...image, layers: [] })), 'image_invalid')
+})
+
+test('an image that has rotted is told of when asked for, and does not spoil the list', async () => {
+  using directory = temporaryDirectory('images')
+  const store = await Store.open(directory.path)
+  const images = new Images(store)
+  await images.put(await newImage(store, 'one'), { tags: ['good'] })
+  const { id } = await images.put(await newImage(store, 'two'), { tags: ['bad'] })
+  writeFileSync(store.blobs.path(id), '{}')
+  assert.is(await codeOf(images.get('bad')), 'store_invalid')
+  assert.equal((await images.list()).map(({ tags }) => tags), [['good:latest']])
+})
+
+test.run()
