@@ -19,7 +19,7 @@ interface Builder {
 
 interface BuiltImage {
   readonly layers: readonly { readonly digest: string; readonly size: number }[]
-  readonly history: readonly { readonly createdBy?: string | undefined; readonly emptyLayer?: boolean | undefined }[]
+  readonly history: readonly { readonly created_by?: string | undefined; readonly empty_layer?: boolean | undefined }[]
   start(): Promise<Container>
 }
 
@@ -29,11 +29,11 @@ interface Container extends AsyncDisposable {
 }
 
 function layerTable(built: BuiltImage): string {
-  const made = built.history.filter((entry) => entry.emptyLayer !== true)
+  const made = built.history.filter((entry) => entry.empty_layer !== true)
   const rows = built.layers.map((layer, index) => [
     layer.digest.replace(/^sha256:/, '').slice(0, 12),
     layer.size,
-    (made[index]?.createdBy ?? '').slice(0, 72),
+    (made[index]?.created_by ?? '').slice(0, 72),
   ])
   return table(['LAYER', 'BYTES', 'MADE BY'], rows)
 }
