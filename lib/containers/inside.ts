@@ -23,7 +23,7 @@ export async function insideAgent(running: RunningContainer): Promise<Agent> {
     { op: 'serve', fd: 'channel' },
   ]
   const connection = new Connection(here)
-  const child = running.zygote.agent.start({ clone: 0, ops }, { channel: there }, { onSent: () => closeSync(there) })
+  const child = running.zygote.agent.start({ clone: 0, ops }, { channel: there }, { isBackground: true, onSent: () => closeSync(there) })
   try {
     await Promise.race([connection.ready, child.started])
     return connection

@@ -38,6 +38,8 @@ export type GivenFds = Readonly<Record<string, number>>
 export interface StartOptions {
   /** The child runs `init`: signals go through it to its main child. */
   readonly runsInit?: boolean
+  /** The child does not keep the event loop alive: an agent, which is of use only while it is asked. */
+  readonly isBackground?: boolean
   /** Called once the message has left, and the fds given along may be closed. */
   readonly onSent?: () => void
   /** Makes the op of this index fail with this errno: for tests of failure paths. */

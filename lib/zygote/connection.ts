@@ -68,6 +68,8 @@ export class Connection implements Agent {
   readonly #watcher: Watcher
   readonly #runs = new Map<number, PendingRun>()
   readonly #children = new Map<number, ChildState>()
+  /** Children that do not keep the event loop alive. */
+  readonly #background = new Set<number>()
   readonly #queue: Waiting[] = []
   readonly #slots = new SlotTable()
   #nextId = 1
@@ -127,6 +129,7 @@ export class Connection implements Agent {
     const payload = encodeProgram(program, Object.keys(fds))
     const child = new ChildState(id, program, (signal) => this.#kill(id, signal))
     this.#children.set(id, child)
+    if (options.isBackground) this.#background.add(id)
     const flags = options.runsInit ? requestFlags.init : 0
     this.#send(requests.start, id, payload, fds, { flags, fault: options.fault }, options.onSent)
     return child
@@ -262,6 +265,7 @@ export class Connection implements Agent {
         return
       case replies.exit:
         this.#children.delete(id)
+        this.#background.delete(id)
         child?.end(readExit(payload))
         return
       case replies.fd: {
@@ -280,7 +284,7 @@ export class Connection implements Agent {
 
   #updateHold(): void {
     if (!this.#isOpen) return
-    const holds = this.#runs.size > 0 || this.#children.size > 0 || this.#extraHolds > 0 || this.#queue.length > 0 || this.#pid === 0
+    const holds = this.#runs.size > 0 || this.#children.size > this.#background.size || this.#extraHolds > 0 || this.#queue.length > 0 || this.#pid === 0
     if (holds === this.#isHeld) return
     this.#isHeld = holds
     this.#native.hold(this.#watcher, holds)
@@ -297,6 +301,7 @@ export class Connection implements Agent {
     this.#runs.clear()
     for (const child of this.#children.values()) child.end(lostExit)
     this.#children.clear()
+    this.#background.clear()
     this.#resolveEnded()
   }
 }

@@ -130,11 +130,11 @@ export async function confined(zygote: Zygote, root: string | readonly Op[]): Pr
   const mounts = typeof root === 'string' ? bindOps(root) : root
   const clone = CLONE.CLONE_NEWNS | CLONE.CLONE_NEWNET | CLONE.CLONE_NEWIPC | CLONE.CLONE_NEWUTS
   const connection = new Connection(here)
-  const child = zygote.agent.start({ clone, ops: confinedOps(mounts) }, { channel: there }, { onSent: () => closeSync(there) })
+  const child = zygote.agent.start({ clone, ops: confinedOps(mounts) }, { channel: there }, { isBackground: true, onSent: () => closeSync(there) })
   try {
     // The child closes its end when an op fails: `started` says which, the connection only that it is gone.
     await Promise.race([connection.ready, child.started])
-    return new ConfinedAgent(connection, child.ended)
+    return new ConfinedAgent(connection, child.ended, () => zygote.agent.hold())
   } catch (error) {
     await connection.close()
     await child.ended
@@ -145,10 +145,12 @@ export async function confined(zygote: Zygote, root: string | readonly Op[]): Pr
 /** A confined agent counts as closed once its process has gone, so that what it had mounted is free. */
 class ConfinedAgent implements Agent {
   readonly #connection: Connection
+  readonly #hold: () => () => void
   readonly ended: Promise<void>
 
-  constructor(connection: Connection, ended: Promise<unknown>) {
+  constructor(connection: Connection, ended: Promise<unknown>, hold: () => () => void) {
     this.#connection = connection
+    this.#hold = hold
     this.ended = ended.then(() => undefined)
   }
 
@@ -160,8 +162,14 @@ class ConfinedAgent implements Agent {
   start: Agent['start'] = (program, fds, options) => this.#connection.start(program, fds, options)
 
   async close(): Promise<void> {
-    await this.#connection.close()
-    await this.ended
+    // Its end is told by the zygote, which must be listened to until then.
+    const release = this.#hold()
+    try {
+      await this.#connection.close()
+      await this.ended
+    } finally {
+      release()
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
