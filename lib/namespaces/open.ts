@@ -1,0 +1,42 @@
+import { idRange, type IdRange } from '../ids/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import { flags, systemCalls, type Op, type SystemCalls } from '../sys/index.ts'
+import { launchAgent, type Connection } from '../zygote/index.ts'
+import { requireLinux } from '../../native/binding.ts'
+import { kindsOf, namespacesOfProcess, type NamespaceLink, type NamespaceOptions } from './kinds.ts'
+
+/** New namespaces, held by an agent process that lives in them. */
+export interface OpenNamespaces {
+  readonly agent: Connection
+  readonly calls: SystemCalls
+  readonly ids: IdRange | undefined
+  links(): readonly NamespaceLink[]
+}
+
+/** The agent is a process of its own: a time or pid namespace takes effect for it since it is cloned into it. */
+export async function openNamespaces(options: NamespaceOptions): Promise<OpenNamespaces> {
+  requireLinux()
+  const clone = kindsOf(options)
+  const ids = options.user ? await idRange() : undefined
+  let agent: Connection
+  try {
+    agent = await launchAgent({ clone, ids })
+  } catch (error) {
+    const isRefused = error instanceof StrakeError && error.details?.['errno'] === 'EPERM'
+    if (!isRefused || options.user) throw error
+    throw new StrakeError('kernel_refused', 'Only root may make these namespaces without a user namespace.', {
+      hint: 'Ask for one too: ns({ user: true, … }).',
+      cause: error,
+      details: error.details,
+    })
+  }
+  try {
+    // As unshare(1) does: what is mounted here is not to show outside.
+    if (options.mount) await agent.run([{ op: 'mount', target: '/', flags: flags.MS.MS_REC | flags.MS.MS_PRIVATE }])
+  } catch (error) {
+    await agent.close()
+    throw error
+  }
+  const run = async (op: Op): Promise<unknown> => (await agent.runKeeping([op])).results[0]
+  return { agent, calls: systemCalls(run), ids, links: () => namespacesOfProcess(agent.pid) }
+}

@@ -1,0 +1,41 @@
+import type { Op } from './ops.gen.ts'
+
+type Name = Op['op']
+type OpOf<Call extends Name> = Extract<Op, { op: Call }>
+type Fields<Call extends Name> = Omit<OpOf<Call>, 'op'>
+
+/** Calls that have one argument worth naming may be given it as it is: `setHostname('box')`. */
+const shorthands = {
+  setHostname: 'name', setDomainname: 'name', linkUp: 'name', chroot: 'path', chdir: 'path', fchdir: 'fd', unshare: 'flags', umask: 'mask',
+  setGroups: 'gids', umount: 'target', close: 'fd', removeTree: 'path', syncFs: 'path', stat: 'path', readDir: 'path', setDumpable: 'value',
+  setDeathSignal: 'signal', controlTerminal: 'fd', capAmbient: 'set', capBounding: 'keep', setSecurebits: 'bits', unlink: 'path',
+} as const satisfies Partial<Record<Name, string>>
+
+type Shorthands = typeof shorthands
+type Argument<Call extends Name> = Call extends keyof Shorthands
+  ? Shorthands[Call] extends keyof Fields<Call>
+    ? Fields<Call> | Fields<Call>[Shorthands[Call]]
+    : Fields<Call>
+  : Fields<Call>
+type Arguments<Call extends Name> = Record<string, never> extends Fields<Call> ? [fields?: Argument<Call>] : [fields: Argument<Call>]
+type Result<Call extends Name> = Call extends 'getPid' | 'waitId' ? Promise<number> : Call extends 'stat' | 'readDir' ? Promise<Uint8Array> : Promise<void>
+
+/** Ops of a program that have no meaning as a call of their own: they end or replace the process that carries them out. */
+type Unfit = 'exec' | 'execFd' | 'init' | 'serve' | 'started' | 'join' | 'sendFd' | 'fork'
+
+/** Every system call of the interpreter, typed: each is carried out by the process that the object stands for. Rejects with `kernel_refused`. */
+export type SystemCalls = { readonly [Call in Exclude<Name, Unfit>]: (...fields: Arguments<Call>) => Result<Call> }
+
+function opFrom(name: Name, argument: unknown): Op {
+  const isFields = typeof argument === 'object' && argument !== null && !Array.isArray(argument)
+  const short = (shorthands as Partial<Record<Name, string>>)[name]
+  const fields = isFields ? argument : argument === undefined ? {} : short === undefined ? { invalid: argument } : { [short]: argument }
+  return { ...fields, op: name } as Op
+}
+
+/** The calls of a process that carries out ops by `run`. */
+export function systemCalls(run: (op: Op) => Promise<unknown>): SystemCalls {
+  return new Proxy({} as SystemCalls, {
+    get: (_, name) => (typeof name === 'string' && name !== 'then' ? (argument?: unknown) => run(opFrom(name as Name, argument)) : undefined),
+  })
+}
