@@ -1,6 +1,6 @@
 import { StrakeError } from '../errors/index.ts'
-import { decompress, walkTar, type LayerLimits, type TarEntry } from '../layers/index.ts'
-import { digestOf, isDigest, type BlobInfo, type ByteStream, type Descriptor, type Digest, type Store } from '../store/index.ts'
+import { decompress, type LayerLimits, type TarEntry, walkTar } from '../layers/index.ts'
+import { type BlobInfo, type ByteStream, type Descriptor, type Digest, digestOf, isDigest, type Store } from '../store/index.ts'
 import type { BlobSource } from './layout.ts'
 
 /** What an image archive held: its small files in memory, the others as blobs of the store. */
@@ -46,13 +46,19 @@ class ArchiveReader implements Archive {
       const pieces: Buffer[] = []
       for await (const { bytes } of entry.pieces()) pieces.push(Buffer.from(bytes))
       this.#smallBytes += entry.size
-      if (this.#smallBytes > smallFiles) throw new StrakeError('limit_exceeded', 'the archive has too many small files', { details: { limit: 'archiveBytes', maximum: smallFiles } })
+      if (this.#smallBytes > smallFiles)
+        throw new StrakeError('limit_exceeded', 'the archive has too many small files', {
+          details: { limit: 'archiveBytes', maximum: smallFiles },
+        })
       this.#small.set(path, Buffer.concat(pieces))
       return
     }
     const named = /^blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(path)
     const digest = `${named?.[1]}:${named?.[2]}`
-    this.#blobs.set(path, await this.#store.blobs.put(contentOf(entry), isDigest(digest) ? { digest, size: entry.size } : { size: entry.size }))
+    this.#blobs.set(
+      path,
+      await this.#store.blobs.put(contentOf(entry), isDigest(digest) ? { digest, size: entry.size } : { size: entry.size }),
+    )
   }
 
   #resolve(path: string): string {
@@ -92,7 +98,11 @@ async function* contentOf(entry: TarEntry): AsyncGenerator<Buffer> {
 
 /** `docker save` of old has `<id>/json` and `VERSION` files that nothing needs. */
 function isSmall(path: string, size: number): boolean {
-  return size <= smallFile && !path.startsWith('blobs/') && (/\.json$|(?:^|\/)json$/.test(path) || ['oci-layout', 'repositories'].includes(path) || path.endsWith('/VERSION'))
+  return (
+    size <= smallFile &&
+    !path.startsWith('blobs/') &&
+    (/\.json$|(?:^|\/)json$/.test(path) || ['oci-layout', 'repositories'].includes(path) || path.endsWith('/VERSION'))
+  )
 }
 
 /** Nothing is written by these names; what leads out of the archive simply is not in it. */

@@ -1,5 +1,5 @@
 import { StrakeError } from '../errors/index.ts'
-import { parseDigest, type Digest } from '../store/index.ts'
+import { type Digest, parseDigest } from '../store/index.ts'
 
 /**
  * Reads JSON that came from elsewhere, field by field. Whatever is not of the type that it must have is refused as `image_invalid`, with the path
@@ -72,7 +72,10 @@ export class Checked {
 
   list(most = 10_000): Checked[] {
     if (!Array.isArray(this.#value)) throw this.fail('a list')
-    if (this.#value.length > most) throw new StrakeError('limit_exceeded', `${this.#path} has more than ${most} entries`, { details: { limit: 'listEntries', maximum: most } })
+    if (this.#value.length > most)
+      throw new StrakeError('limit_exceeded', `${this.#path} has more than ${most} entries`, {
+        details: { limit: 'listEntries', maximum: most },
+      })
     return this.#value.map((each: unknown, index) => new Checked(each, `${this.#path}[${index}]`))
   }
 

@@ -1,7 +1,7 @@
 import { StrakeError } from '../errors/index.ts'
 import type { Digest } from '../store/index.ts'
 import { Checked, compact } from './check.ts'
-import { hostPlatform, platformFrom, type Platform } from './platform.ts'
+import { hostPlatform, type Platform, platformFrom } from './platform.ts'
 
 /** Docker's health check; times in nanoseconds. */
 export interface HealthConfig {
@@ -102,7 +102,8 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
     created: value.field('created').optional((each) => each.string()),
     author: value.field('author').optional((each) => each.string()),
     config: value.field('config').optional(executionFrom) ?? {},
-    diffIds: value.field('rootfs').optional((rootfs) => rootfs.field('diff_ids').optional((each) => each.list().map((id) => id.digest()))) ?? [],
+    diffIds:
+      value.field('rootfs').optional((rootfs) => rootfs.field('diff_ids').optional((each) => each.list().map((id) => id.digest()))) ?? [],
     history: value.field('history').optional((each) => each.list().map(historyFrom)) ?? [],
   })
 }
@@ -110,16 +111,18 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
 /** The bytes of a config: fields always in the same order, so that the same image has the same digest. */
 export function formatConfig(image: ImageConfig): Buffer {
   const { platform, created, author, config, diffIds, history } = image
-  return Buffer.from(JSON.stringify({
-    created,
-    author,
-    architecture: platform.architecture,
-    os: platform.os,
-    variant: platform.variant,
-    config: Object.fromEntries(Object.entries(config).sort(([one], [other]) => (one < other ? -1 : 1))),
-    rootfs: { type: 'layers', diff_ids: diffIds },
-    history,
-  }))
+  return Buffer.from(
+    JSON.stringify({
+      created,
+      author,
+      architecture: platform.architecture,
+      os: platform.os,
+      variant: platform.variant,
+      config: Object.fromEntries(Object.entries(config).sort(([one], [other]) => (one < other ? -1 : 1))),
+      rootfs: { type: 'layers', diff_ids: diffIds },
+      history,
+    }),
+  )
 }
 
 /** Each layer needs its diffID: without it nobody could tell whether its content is right. */

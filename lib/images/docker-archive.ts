@@ -15,20 +15,32 @@ export interface DockerImage {
 }
 
 export function parseDockerManifest(bytes: Uint8Array): DockerImage[] {
-  return Checked.parse(bytes, 'manifest.json').list().map((each) => ({
-    config: each.field('Config').string(),
-    tags: (each.field('RepoTags').optional((tags) => tags.strings()) ?? []).map((tag) => familiarReference(parseReference(tag))),
-    layers: each.field('Layers').strings(),
-  }))
+  return Checked.parse(bytes, 'manifest.json')
+    .list()
+    .map((each) => ({
+      config: each.field('Config').string(),
+      tags: (each.field('RepoTags').optional((tags) => tags.strings()) ?? []).map((tag) => familiarReference(parseReference(tag))),
+      layers: each.field('Layers').strings(),
+    }))
 }
 
 export function chooseFromDocker(images: readonly DockerImage[], tag: string | undefined, where: string): DockerImage {
-  const found = tag === undefined ? (images.length === 1 ? images[0] : undefined) : images.find((each) => each.tags.some((name) => name === tag || name.endsWith(`:${tag}`)))
+  const found =
+    tag === undefined
+      ? images.length === 1
+        ? images[0]
+        : undefined
+      : images.find((each) => each.tags.some((name) => name === tag || name.endsWith(`:${tag}`)))
   if (found) return found
   const tags = images.flatMap((each) => each.tags)
-  throw new StrakeError('image_not_found', tag === undefined ? `${where} holds ${images.length} images` : `${where} holds no image ${JSON.stringify(tag)}`, {
-    hint: tags.length > 0 ? `say which: ${tags.slice(0, 10).join(', ')}` : undefined, details: { tags },
-  })
+  throw new StrakeError(
+    'image_not_found',
+    tag === undefined ? `${where} holds ${images.length} images` : `${where} holds no image ${JSON.stringify(tag)}`,
+    {
+      hint: tags.length > 0 ? `say which: ${tags.slice(0, 10).join(', ')}` : undefined,
+      details: { tags },
+    },
+  )
 }
 
 /** Makes an OCI manifest for an image of a `docker save` archive. Its config stays byte for byte, and so does the image's id. */
@@ -43,7 +55,11 @@ export async function importDockerImage(store: Store, archive: Archive, image: D
     layers.push(await layerDescriptor(store, blob, config.diffIds[index]))
   }
   const { digest, size } = await store.blobs.put(bytes)
-  const manifest = await store.blobs.put(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: manifestMediaType, config: { mediaType: configMediaType, digest, size }, layers })))
+  const manifest = await store.blobs.put(
+    Buffer.from(
+      JSON.stringify({ schemaVersion: 2, mediaType: manifestMediaType, config: { mediaType: configMediaType, digest, size }, layers }),
+    ),
+  )
   return { mediaType: manifestMediaType, ...manifest }
 }
 
@@ -57,7 +73,9 @@ async function blobBytes(store: Store, archive: Archive, path: string): Promise<
 async function layerDescriptor(store: Store, blob: BlobInfo, diffId: string | undefined): Promise<Descriptor> {
   const compression = compressionOf(await firstBytes(store, blob))
   if (compression === 'none' && blob.digest !== diffId) {
-    throw new StrakeError('digest_mismatch', `a layer of the archive has diffID ${blob.digest}, not ${diffId}`, { details: { expected: diffId, actual: blob.digest } })
+    throw new StrakeError('digest_mismatch', `a layer of the archive has diffID ${blob.digest}, not ${diffId}`, {
+      details: { expected: diffId, actual: blob.digest },
+    })
   }
   return { mediaType: layerMediaTypeOf(compression), digest: blob.digest, size: blob.size }
 }

@@ -1,8 +1,8 @@
-import { chainIds } from '../layers/index.ts'
 import { StrakeError } from '../errors/index.ts'
+import { chainIds } from '../layers/index.ts'
 import type { Blobs, Descriptor, Digest } from '../store/index.ts'
-import { checkLayerCount, parseConfig, type ExecutionConfig, type HistoryEntry } from './config.ts'
-import { largestManifest, parseManifest, type Index, type Manifest } from './manifest.ts'
+import { checkLayerCount, type ExecutionConfig, type HistoryEntry, parseConfig } from './config.ts'
+import { type Index, largestManifest, type Manifest, parseManifest } from './manifest.ts'
 import { formatPlatform, hostPlatform, matchesPlatform, type Platform } from './platform.ts'
 
 export interface ImageLayer {
@@ -48,7 +48,11 @@ const deepestIndex = 4
 
 /** Reads an image from blobs. `image_invalid` when it is not a well-formed one, `image_not_found` when an index has none for the platform. */
 export async function readImage(blobs: Blobs, descriptor: Descriptor, options: ReadOptions = {}): Promise<ImageData> {
-  const { descriptor: chosen, manifest } = await findManifest((each) => blobs.read(each.digest, largestManifest), descriptor, options.platform)
+  const { descriptor: chosen, manifest } = await findManifest(
+    (each) => blobs.read(each.digest, largestManifest),
+    descriptor,
+    options.platform,
+  )
   const config = parseConfig(await blobs.read(manifest.config.digest))
   checkLayerCount(config, manifest.layers.length)
   const chain = chainIds(config.diffIds)
@@ -75,7 +79,9 @@ export async function readImage(blobs: Blobs, descriptor: Descriptor, options: R
 
 /** Follows indexes down to the manifest for a platform. `read` gives a checked blob. */
 export async function findManifest(
-  read: (descriptor: Descriptor) => Promise<Uint8Array>, descriptor: Descriptor, platform: Platform | undefined,
+  read: (descriptor: Descriptor) => Promise<Uint8Array>,
+  descriptor: Descriptor,
+  platform: Platform | undefined,
 ): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
   let current = descriptor
   for (let depth = 0; depth <= deepestIndex; depth += 1) {
@@ -83,7 +89,9 @@ export async function findManifest(
     if (parsed.kind === 'manifest') return { descriptor: current, manifest: parsed }
     current = choose(parsed, platform ?? hostPlatform, platform !== undefined)
   }
-  throw new StrakeError('limit_exceeded', `an index holds indexes more than ${deepestIndex} deep`, { details: { limit: 'indexDepth', maximum: deepestIndex } })
+  throw new StrakeError('limit_exceeded', `an index holds indexes more than ${deepestIndex} deep`, {
+    details: { limit: 'indexDepth', maximum: deepestIndex },
+  })
 }
 
 function choose(index: Index, wanted: Platform, isStrict: boolean): Descriptor {
@@ -94,5 +102,7 @@ function choose(index: Index, wanted: Platform, isStrict: boolean): Descriptor {
   const [only, ...more] = index.manifests
   if (only && more.length === 0 && (only.platform === undefined || !isStrict)) return only
   const offered = known.flatMap((each) => (each.platform ? [formatPlatform(each.platform)] : []))
-  throw new StrakeError('image_not_found', `no image for ${formatPlatform(wanted)}, only for ${offered.join(', ') || 'none'}`, { details: { wanted, offered } })
+  throw new StrakeError('image_not_found', `no image for ${formatPlatform(wanted)}, only for ${offered.join(', ') || 'none'}`, {
+    details: { wanted, offered },
+  })
 }

@@ -1,7 +1,7 @@
 import { StrakeError } from '../errors/index.ts'
-import { digestOf, isDigest, type Descriptor, type Digest, type Ref, type Store } from '../store/index.ts'
+import { type Descriptor, type Digest, digestOf, isDigest, type Ref, type Store } from '../store/index.ts'
 import { checkLayerCount, formatConfig, type ImageConfig } from './config.ts'
-import { findManifest, readImage, type ImageData } from './image.ts'
+import { findManifest, type ImageData, readImage } from './image.ts'
 import { largestManifest } from './manifest.ts'
 import { configMediaType, manifestMediaType } from './media-types.ts'
 import type { Platform } from './platform.ts'
@@ -35,13 +35,15 @@ export class Images {
     checkLayerCount(image.config, image.layers.length)
     const names = (options.tags ?? []).map(nameOf)
     const config = formatConfig(image.config)
-    const manifest = Buffer.from(JSON.stringify({
-      schemaVersion: 2,
-      mediaType: manifestMediaType,
-      config: { mediaType: configMediaType, digest: digestOf(config), size: config.length },
-      layers: image.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
-      annotations: image.annotations,
-    }))
+    const manifest = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: manifestMediaType,
+        config: { mediaType: configMediaType, digest: digestOf(config), size: config.length },
+        layers: image.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+        annotations: image.annotations,
+      }),
+    )
     await this.#store.blobs.put(config)
     const { digest, size } = await this.#store.blobs.put(manifest)
     await this.keep({ mediaType: manifestMediaType, digest, size }, names)
@@ -58,7 +60,10 @@ export class Images {
   async get(name: string, options: GetOptions = {}): Promise<ImageData> {
     const found = await this.find(name, options)
     if (found) return found
-    throw new StrakeError('image_not_found', `there is no image ${JSON.stringify(name)} in the store`, { hint: 'images.list() tells what there is; build it, load it or pull it', details: { reference: name } })
+    throw new StrakeError('image_not_found', `there is no image ${JSON.stringify(name)} in the store`, {
+      hint: 'images.list() tells what there is; build it, load it or pull it',
+      details: { reference: name },
+    })
   }
 
   /** As `get`, but undefined when there is no such image. */
@@ -71,9 +76,10 @@ export class Images {
     const reference = parseReference(name)
     const refs = await this.#store.refs.list()
     const { digest } = reference
-    const ref = digest === undefined
-      ? refs.find((each) => each.name === familiarReference(reference))
-      : refs.find((each) => each.descriptor.digest === digest && inRepository(each, reference))
+    const ref =
+      digest === undefined
+        ? refs.find((each) => each.name === familiarReference(reference))
+        : refs.find((each) => each.descriptor.digest === digest && inRepository(each, reference))
     return ref && (await this.#read(ref.descriptor, refs, options.platform))
   }
 
@@ -97,12 +103,16 @@ export class Images {
         if (!(error instanceof StrakeError)) throw error
       }
     }
-    return [...new Map([...found.values()].map((image) => [image.digest, image])).values()].sort((one, other) => (other.created ?? '').localeCompare(one.created ?? ''))
+    return [...new Map([...found.values()].map((image) => [image.digest, image])).values()].sort((one, other) =>
+      (other.created ?? '').localeCompare(one.created ?? ''),
+    )
   }
 
   async #read(descriptor: Descriptor, refs?: readonly Ref[], platform?: Platform): Promise<ImageData> {
     const { descriptor: chosen } = await findManifest((each) => this.#store.blobs.read(each.digest, largestManifest), descriptor, platform)
-    const tags = (refs ?? (await this.#store.refs.list())).filter((each) => [descriptor.digest, chosen.digest].includes(each.descriptor.digest)).flatMap((each) => each.name ?? [])
+    const tags = (refs ?? (await this.#store.refs.list()))
+      .filter((each) => [descriptor.digest, chosen.digest].includes(each.descriptor.digest))
+      .flatMap((each) => each.name ?? [])
     return await readImage(this.#store.blobs, descriptor, { tags: [...new Set(tags)].sort(), platform })
   }
 
@@ -114,7 +124,8 @@ export class Images {
   /** Takes a name away; the image stays. Rejects with `image_not_found`. */
   async untag(tag: string): Promise<void> {
     const name = nameOf(tag)
-    if ((await this.#store.refs.unset(name)) === undefined) throw new StrakeError('image_not_found', `no image is named ${JSON.stringify(name)}`, { details: { reference: tag } })
+    if ((await this.#store.refs.unset(name)) === undefined)
+      throw new StrakeError('image_not_found', `no image is named ${JSON.stringify(name)}`, { details: { reference: tag } })
   }
 
   /** Removes an image with all its names. Its blobs and snapshots go when nothing else uses them, with the next `prune`. */

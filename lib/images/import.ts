@@ -3,12 +3,12 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import type { LayerLimits } from '../layers/index.ts'
-import { failedWith, type Descriptor, type Store } from '../store/index.ts'
-import { readArchive, type Archive } from './archive.ts'
+import { type Descriptor, failedWith, type Store } from '../store/index.ts'
+import { type Archive, readArchive } from './archive.ts'
 import { chooseFromDocker, importDockerImage, parseDockerManifest } from './docker-archive.ts'
-import { readImage, type ImageData } from './image.ts'
+import { type ImageData, readImage } from './image.ts'
 import { Images } from './images.ts'
-import { allOfLayout, chooseFromLayout, importBlobs, LayoutDirectory, parseLayoutIndex, type NamedImage } from './layout.ts'
+import { allOfLayout, chooseFromLayout, importBlobs, LayoutDirectory, type NamedImage, parseLayoutIndex } from './layout.ts'
 import type { Platform } from './platform.ts'
 import { importRootfsDirectory, importRootfsFile } from './rootfs.ts'
 
@@ -38,7 +38,15 @@ export async function importImage(store: Store, source: ImageSource, options: Im
     return await finish(store, (await importBlobs(store, layout, descriptor, options.platform)).descriptor)
   }
   const archive = await openArchive(store, source.path, options)
-  if (source.format === 'docker') return await finish(store, await importDockerImage(store, archive, chooseFromDocker(parseDockerManifest(needed(archive, 'manifest.json', source.path)), source.tag, source.path)))
+  if (source.format === 'docker')
+    return await finish(
+      store,
+      await importDockerImage(
+        store,
+        archive,
+        chooseFromDocker(parseDockerManifest(needed(archive, 'manifest.json', source.path)), source.tag, source.path),
+      ),
+    )
   const { descriptor } = chooseFromLayout(parseLayoutIndex(needed(archive, 'index.json', source.path)), source.tag, source.path)
   return await finish(store, (await importBlobs(store, archive, descriptor, options.platform)).descriptor)
 }
@@ -50,12 +58,20 @@ export async function importImage(store: Store, source: ImageSource, options: Im
 export async function loadImages(store: Store, path: string, options: ImportOptions = {}): Promise<ImageData[]> {
   if ((await kindOfPath(path)) === 'directory') {
     const layout = new LayoutDirectory(path)
-    return await loadLayout(store, allOfLayout(await layout.manifests()), async (descriptor) => (await importBlobs(store, layout, descriptor, options.platform)).descriptor)
+    return await loadLayout(
+      store,
+      allOfLayout(await layout.manifests()),
+      async (descriptor) => (await importBlobs(store, layout, descriptor, options.platform)).descriptor,
+    )
   }
   const archive = await openArchive(store, path, options)
   const index = archive.text('index.json')
   if (index && archive.text('oci-layout')) {
-    return await loadLayout(store, allOfLayout(parseLayoutIndex(index)), async (descriptor) => (await importBlobs(store, archive, descriptor, options.platform)).descriptor)
+    return await loadLayout(
+      store,
+      allOfLayout(parseLayoutIndex(index)),
+      async (descriptor) => (await importBlobs(store, archive, descriptor, options.platform)).descriptor,
+    )
   }
   const images: NamedImage[] = []
   for (const image of parseDockerManifest(needed(archive, 'manifest.json', path))) {
@@ -65,7 +81,11 @@ export async function loadImages(store: Store, path: string, options: ImportOpti
   return await loadLayout(store, images, (descriptor) => Promise.resolve(descriptor))
 }
 
-async function loadLayout(store: Store, images: readonly NamedImage[], load: (descriptor: Descriptor) => Promise<Descriptor>): Promise<ImageData[]> {
+async function loadLayout(
+  store: Store,
+  images: readonly NamedImage[],
+  load: (descriptor: Descriptor) => Promise<Descriptor>,
+): Promise<ImageData[]> {
   const loaded = new Map<string, Descriptor>()
   for (const { descriptor, tag } of images) {
     const manifest = await load(descriptor)
@@ -98,7 +118,11 @@ async function kindOfPath(path: string): Promise<'file' | 'directory'> {
   try {
     return (await stat(path)).isDirectory() ? 'directory' : 'file'
   } catch (error) {
-    if (failedWith(error, 'ENOENT', 'ENOTDIR')) throw new StrakeError('image_not_found', `there is nothing at ${path}`, { cause: error, hint: join(path, '..') === path ? undefined : 'paths are relative to the working directory of the process' })
+    if (failedWith(error, 'ENOENT', 'ENOTDIR'))
+      throw new StrakeError('image_not_found', `there is nothing at ${path}`, {
+        cause: error,
+        hint: join(path, '..') === path ? undefined : 'paths are relative to the working directory of the process',
+      })
     throw error
   }
 }

@@ -2,9 +2,18 @@ import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
-import { algorithmOf, failedWith, hexOf, refNameAnnotation, type ByteStream, type Descriptor, type Digest, type Store } from '../store/index.ts'
+import {
+  algorithmOf,
+  type ByteStream,
+  type Descriptor,
+  type Digest,
+  failedWith,
+  hexOf,
+  refNameAnnotation,
+  type Store,
+} from '../store/index.ts'
 import { findManifest } from './image.ts'
-import { largestManifest, parseManifest, type Manifest } from './manifest.ts'
+import { largestManifest, type Manifest, parseManifest } from './manifest.ts'
 import { indexMediaType } from './media-types.ts'
 import type { Platform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
@@ -33,12 +42,22 @@ export function parseLayoutIndex(bytes: Uint8Array): Descriptor[] {
 /** The image of a layout that is called `tag`; without one, the only image there is. `image_not_found` says which there are. */
 export function chooseFromLayout(manifests: readonly Descriptor[], tag: string | undefined, where: string): NamedImage {
   const distinct = new Map(manifests.map((each) => [each.digest, each]))
-  const found = tag === undefined ? (distinct.size === 1 ? manifests[0] : undefined) : manifests.find((each) => namesOf(each).some((name) => name === tag || name.endsWith(`:${tag}`)))
+  const found =
+    tag === undefined
+      ? distinct.size === 1
+        ? manifests[0]
+        : undefined
+      : manifests.find((each) => namesOf(each).some((name) => name === tag || name.endsWith(`:${tag}`)))
   if (found) return { descriptor: bare(found), tag: tagOf(found) }
   const tags = manifests.flatMap(namesOf)
-  throw new StrakeError('image_not_found', tag === undefined ? `${where} holds ${distinct.size} images` : `${where} holds no image ${JSON.stringify(tag)}`, {
-    hint: tags.length > 0 ? `say which: ${tags.slice(0, 10).join(', ')}` : undefined, details: { tags },
-  })
+  throw new StrakeError(
+    'image_not_found',
+    tag === undefined ? `${where} holds ${distinct.size} images` : `${where} holds no image ${JSON.stringify(tag)}`,
+    {
+      hint: tags.length > 0 ? `say which: ${tags.slice(0, 10).join(', ')}` : undefined,
+      details: { tags },
+    },
+  )
 }
 
 /** Every image of a layout, with the names it has there. */
@@ -76,10 +95,14 @@ export class LayoutDirectory implements BlobSource {
   async manifests(): Promise<Descriptor[]> {
     try {
       const index = join(this.path, 'index.json')
-      if ((await stat(index)).size > largestManifest) throw new StrakeError('limit_exceeded', `${index} has more than ${largestManifest} bytes`, { details: { limit: 'manifestBytes', maximum: largestManifest } })
+      if ((await stat(index)).size > largestManifest)
+        throw new StrakeError('limit_exceeded', `${index} has more than ${largestManifest} bytes`, {
+          details: { limit: 'manifestBytes', maximum: largestManifest },
+        })
       return parseLayoutIndex(await readFile(index))
     } catch (error) {
-      if (failedWith(error, 'ENOENT', 'ENOTDIR')) throw new StrakeError('image_not_found', `${this.path} is not an OCI image layout: it has no index.json`, { cause: error })
+      if (failedWith(error, 'ENOENT', 'ENOTDIR'))
+        throw new StrakeError('image_not_found', `${this.path} is not an OCI image layout: it has no index.json`, { cause: error })
       throw error
     }
   }
@@ -101,17 +124,27 @@ export class LayoutDirectory implements BlobSource {
 
 /** Brings an image's manifest, config and layers into the store, each checked against its digest and size. Resolves to its manifest. */
 export async function importBlobs(
-  store: Store, source: BlobSource, root: Descriptor, platform?: Platform,
+  store: Store,
+  source: BlobSource,
+  root: Descriptor,
+  platform?: Platform,
 ): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
   const put = async (descriptor: Descriptor): Promise<void> => {
     if ((await store.blobs.size(descriptor.digest)) === descriptor.size) return
     await store.blobs.put(await source.stream(descriptor), { digest: descriptor.digest, size: descriptor.size })
   }
-  const found = await findManifest(async (descriptor) => {
-    if (descriptor.size > largestManifest) throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, { details: { limit: 'manifestBytes', maximum: largestManifest } })
-    await put(descriptor)
-    return await store.blobs.read(descriptor.digest, largestManifest)
-  }, root, platform)
+  const found = await findManifest(
+    async (descriptor) => {
+      if (descriptor.size > largestManifest)
+        throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, {
+          details: { limit: 'manifestBytes', maximum: largestManifest },
+        })
+      await put(descriptor)
+      return await store.blobs.read(descriptor.digest, largestManifest)
+    },
+    root,
+    platform,
+  )
   await put(found.manifest.config)
   for (const layer of found.manifest.layers) await put(layer)
   return found

@@ -43,20 +43,26 @@ function descriptorFrom(value: Checked): Descriptor {
  * else, is refused: two readers would see two images (CVE-2021-41190).
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | Index {
-  if (bytes.length > largestManifest) throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, { details: { limit: 'manifestBytes', maximum: largestManifest } })
+  if (bytes.length > largestManifest)
+    throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, {
+      details: { limit: 'manifestBytes', maximum: largestManifest },
+    })
   const kind = kindOf(mediaType)
   if (kind !== 'manifest' && kind !== 'index') throw new StrakeError('image_invalid', `${mediaType} is not the media type of an image`)
   const value = Checked.parse(bytes, kind)
   if (value.field('schemaVersion').optional((each) => each.number()) !== 2) throw value.field('schemaVersion').fail('2')
   const own = value.field('mediaType').optional((each) => each.string())
-  if (own !== undefined && own !== mediaType) throw new StrakeError('image_invalid', `a manifest announced as ${mediaType} says that it is ${own}`)
-  if (!value.field('layers').isAbsent && !value.field('manifests').isAbsent) throw new StrakeError('image_invalid', 'a manifest has both layers and manifests')
+  if (own !== undefined && own !== mediaType)
+    throw new StrakeError('image_invalid', `a manifest announced as ${mediaType} says that it is ${own}`)
+  if (!value.field('layers').isAbsent && !value.field('manifests').isAbsent)
+    throw new StrakeError('image_invalid', 'a manifest has both layers and manifests')
   const annotations = value.field('annotations').optional((each) => each.record()) ?? {}
   if (kind === 'index') {
     return { kind, mediaType, annotations, manifests: value.field('manifests').list(mostEntries).map(descriptorFrom) }
   }
   const config = descriptorFrom(value.field('config'))
-  if (kindOf(config.mediaType) !== 'config') throw new StrakeError('image_invalid', `an artifact, not an image: its config is of type ${config.mediaType}`)
+  if (kindOf(config.mediaType) !== 'config')
+    throw new StrakeError('image_invalid', `an artifact, not an image: its config is of type ${config.mediaType}`)
   const layers = value.field('layers').list(mostLayers).map(descriptorFrom)
   for (const each of layers) {
     if (kindOf(each.mediaType) !== 'layer') throw new StrakeError('image_invalid', `a layer is of the unknown type ${each.mediaType}`)

@@ -14,7 +14,8 @@ const kinds: Readonly<Record<string, 'index' | 'manifest' | 'config'>> = {
   'application/vnd.docker.container.image.v1+json': 'config',
 }
 
-const layer = /^application\/vnd\.(?:oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+(?:gzip|zstd))?|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.gzip|\.zstd)?)$/
+const layer =
+  /^application\/vnd\.(?:oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+(?:gzip|zstd))?|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.gzip|\.zstd)?)$/
 
 /** What a media type stands for; undefined for one that an image does not have. */
 export function kindOf(mediaType: string): 'index' | 'manifest' | 'config' | 'layer' | undefined {

@@ -9,7 +9,16 @@ export interface Platform {
 }
 
 const architectures: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
-  x64: 'amd64', arm64: 'arm64', arm: 'arm', ia32: '386', ppc64: 'ppc64le', s390x: 's390x', riscv64: 'riscv64', loong64: 'loong64', mips: 'mips', mipsel: 'mipsle',
+  x64: 'amd64',
+  arm64: 'arm64',
+  arm: 'arm',
+  ia32: '386',
+  ppc64: 'ppc64le',
+  s390x: 's390x',
+  riscv64: 'riscv64',
+  loong64: 'loong64',
+  mips: 'mips',
+  mipsel: 'mipsle',
 }
 
 /** That of containers on this machine. */
@@ -26,7 +35,10 @@ export function platformFrom(value: Checked): Platform {
 /** `linux/arm64/v8` → its parts. Rejects with `invalid_argument`. */
 export function parsePlatform(text: string): Platform {
   const [os, architecture, variant, ...rest] = text.split('/')
-  if (!os || !architecture || rest.length > 0) throw new StrakeError('invalid_argument', `not a platform: ${JSON.stringify(text)}`, { hint: 'os/architecture or os/architecture/variant, for example linux/arm64' })
+  if (!os || !architecture || rest.length > 0)
+    throw new StrakeError('invalid_argument', `not a platform: ${JSON.stringify(text)}`, {
+      hint: 'os/architecture or os/architecture/variant, for example linux/arm64',
+    })
   return variant ? { os, architecture, variant } : { os, architecture }
 }
 
@@ -36,7 +48,8 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
 
 /** Whether an image for `offered` is what was asked for; a variant matters only where both name one, and arm64's v8 is its plain form. */
 export function matchesPlatform(offered: Platform, wanted: Platform): boolean {
-  const variant = (platform: Platform): string | undefined => (platform.architecture === 'arm64' && platform.variant === 'v8' ? undefined : platform.variant)
+  const variant = (platform: Platform): string | undefined =>
+    platform.architecture === 'arm64' && platform.variant === 'v8' ? undefined : platform.variant
   if (offered.os !== wanted.os || offered.architecture !== wanted.architecture) return false
   return variant(wanted) === undefined || variant(offered) === undefined || variant(offered) === variant(wanted)
 }

@@ -1,5 +1,5 @@
 import { StrakeError } from '../errors/index.ts'
-import { isDigest, type Digest } from '../store/index.ts'
+import { type Digest, isDigest } from '../store/index.ts'
 
 /**
  * A checked image reference, all of it spelt out: `debian` is `docker.io/library/debian:latest`. Docker's grammar (distribution/reference,
@@ -18,7 +18,8 @@ export interface Reference {
 const defaultDomain = 'docker.io'
 const longestName = 255
 const component = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
-const host = /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/
+const host =
+  /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/
 const tagPattern = /^\w[\w.-]{0,127}$/
 
 /** Parses and normalises a reference; `invalid_reference` says what is wrong with it. */
@@ -32,7 +33,8 @@ export function parseReference(text: string): Reference {
   const colon = rest.lastIndexOf(':')
   const hasTag = colon > rest.lastIndexOf('/') && !(rest.startsWith('[') && !rest.includes('/'))
   const tag = hasTag ? rest.slice(colon + 1) : undefined
-  if (tag !== undefined && !tagPattern.test(tag)) throw invalid(text, 'a tag is up to 128 letters, digits, _, . and -, and begins with none of the last two')
+  if (tag !== undefined && !tagPattern.test(tag))
+    throw invalid(text, 'a tag is up to 128 letters, digits, _, . and -, and begins with none of the last two')
   const { domain, repository } = splitName(hasTag ? rest.slice(0, colon) : rest, text)
   return { domain, repository, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest }
 }
@@ -48,7 +50,10 @@ function splitName(name: string, text: string): { domain: string; repository: st
   if (!host.test(domain)) throw invalid(text, `${JSON.stringify(domain)} is not a host name`)
   const repository = domain === defaultDomain && !path.includes('/') ? `library/${path}` : path
   if (!repository.split('/').every((each) => component.test(each))) {
-    throw invalid(text, path === path.toLowerCase() ? 'a repository is made of a-z, 0-9 and single separators between them' : 'a repository is in lower case')
+    throw invalid(
+      text,
+      path === path.toLowerCase() ? 'a repository is made of a-z, 0-9 and single separators between them' : 'a repository is in lower case',
+    )
   }
   if (domain.length + 1 + repository.length > longestName) throw invalid(text, `its name has more than ${longestName} characters`)
   return { domain, repository }
@@ -73,7 +78,10 @@ export function familiarReference(reference: Reference): string {
   const short = repository.startsWith('library/') ? repository.slice('library/'.length) : repository
   // What is left must not read as another name: a host in front, or an image id.
   const ambiguous = /^[^/]*[.:][^/]*\//.test(short) || short.startsWith('localhost/') || /^[0-9a-f]{64}$/.test(short)
-  return withSuffix(ambiguous ? `${domain}/${repository}` : short.includes('/') && repository.startsWith('library/') ? repository : short, reference)
+  return withSuffix(
+    ambiguous ? `${domain}/${repository}` : short.includes('/') && repository.startsWith('library/') ? repository : short,
+    reference,
+  )
 }
 
 function withSuffix(name: string, { tag, digest }: Reference): string {

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
-import { decompress, directoryEntries, layerMediaType, storeLayer, walkTar, type LayerLimits } from '../layers/index.ts'
-import { toDigest, type ByteStream, type Digest, type Store } from '../store/index.ts'
+import { decompress, directoryEntries, type LayerLimits, layerMediaType, storeLayer, walkTar } from '../layers/index.ts'
+import { type ByteStream, type Digest, type Store, toDigest } from '../store/index.ts'
 import type { ExecutionConfig } from './config.ts'
 import type { ImageData } from './image.ts'
 import { Images } from './images.ts'
@@ -32,16 +32,23 @@ export async function importRootfsDirectory(store: Store, path: string, options:
   return await putRootfs(store, descriptor, options)
 }
 
-async function putRootfs(store: Store, layer: { readonly digest: Digest; readonly size: number }, options: RootfsOptions): Promise<ImageData> {
-  return await new Images(store).put({
-    config: {
-      platform: options.platform ?? hostPlatform,
-      config: options.config ?? {},
-      diffIds: [toDigest('sha256', layer.digest.slice(7))],
-      history: [{ created_by: 'strake import', comment: 'imported root file system' }],
+async function putRootfs(
+  store: Store,
+  layer: { readonly digest: Digest; readonly size: number },
+  options: RootfsOptions,
+): Promise<ImageData> {
+  return await new Images(store).put(
+    {
+      config: {
+        platform: options.platform ?? hostPlatform,
+        config: options.config ?? {},
+        diffIds: [toDigest('sha256', layer.digest.slice(7))],
+        history: [{ created_by: 'strake import', comment: 'imported root file system' }],
+      },
+      layers: [{ mediaType: layerMediaType, digest: layer.digest, size: layer.size }],
     },
-    layers: [{ mediaType: layerMediaType, digest: layer.digest, size: layer.size }],
-  }, { tags: options.tags ?? [] })
+    { tags: options.tags ?? [] },
+  )
 }
 
 /** The bytes of a tar as they are, while a walker makes sure that they are one. Holds no more than the walker has just read. */

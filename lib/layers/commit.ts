@@ -1,7 +1,7 @@
-import { toDigest, type Descriptor, type Digest, type Store } from '../store/index.ts'
+import { type Descriptor, type Digest, type Store, toDigest } from '../store/index.ts'
 import type { Agent } from '../zygote/index.ts'
-import { diffEntries, type DiffOptions } from './diff.ts'
-import { packLayer, type LayerEntry, type PackOptions } from './pack.ts'
+import { type DiffOptions, diffEntries } from './diff.ts'
+import { type LayerEntry, type PackOptions, packLayer } from './pack.ts'
 
 /** Stored uncompressed: its digest is its diffID, and nothing waits for a compressor. Pushing compresses. */
 export const layerMediaType = 'application/vnd.oci.image.layer.v1.tar'
@@ -15,7 +15,11 @@ export interface StoredLayer {
 }
 
 /** Packs entries into a layer blob of the store. */
-export async function storeLayer(store: Store, entries: AsyncIterable<LayerEntry> | Iterable<LayerEntry>, options: PackOptions = {}): Promise<StoredLayer> {
+export async function storeLayer(
+  store: Store,
+  entries: AsyncIterable<LayerEntry> | Iterable<LayerEntry>,
+  options: PackOptions = {},
+): Promise<StoredLayer> {
   const { digest, size } = await store.blobs.put(packLayer(entries, options))
   return { descriptor: { mediaType: layerMediaType, digest, size }, diffId: toDigest('sha256', digest.slice(7)), size }
 }

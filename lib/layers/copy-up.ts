@@ -1,6 +1,6 @@
 import { close, read } from 'node:fs'
 import { promisify } from 'node:util'
-import { flags, type FileRecord } from '../sys/index.ts'
+import { type FileRecord, flags } from '../sys/index.ts'
 import type { OpWriter } from './batch.ts'
 import { layerInvalid } from './limits.ts'
 import type { ByteString } from './names.ts'
@@ -26,7 +26,12 @@ export async function* readToEnd(fd: number): AsyncGenerator<Buffer, void, void>
 }
 
 /** Makes a copy of a lower layer's file, symlink or fifo at `path`, without its attributes. Resolves to a symlink's target. */
-export async function copyUp(record: FileRecord, path: Buffer, open: () => Promise<number>, writer: OpWriter): Promise<ByteString | undefined> {
+export async function copyUp(
+  record: FileRecord,
+  path: Buffer,
+  open: () => Promise<number>,
+  writer: OpWriter,
+): Promise<ByteString | undefined> {
   const mode = record.mode & 0o777
   switch (record.mode & 0o170000) {
     case 0o100000:

@@ -1,7 +1,7 @@
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { ByteStream } from '../store/index.ts'
-import { layerInvalid, limitExceeded, withDefaults, type LayerLimits } from './limits.ts'
+import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
 import { unzstd } from './zstd.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd'
@@ -14,7 +14,8 @@ const ratioFloor = 256 * 1024 * 1024
 export function compressionOf(start: Uint8Array): Compression {
   const magic = Buffer.from(start.buffer, start.byteOffset, start.byteLength)
   if (magic.length >= 2 && magic.readUInt16BE(0) === 0x1f8b) return 'gzip'
-  if (magic.length >= 4 && (magic.readUInt32LE(0) === 0xfd2fb528 || (magic.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50)) return 'zstd'
+  if (magic.length >= 4 && (magic.readUInt32LE(0) === 0xfd2fb528 || (magic.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50))
+    return 'zstd'
   return 'none'
 }
 
@@ -33,7 +34,8 @@ export async function* decompress(stream: ByteStream, limits: Partial<LayerLimit
   for await (const piece of output) {
     out += piece.length
     if (out > all.layerBytes) throw limitExceeded('layerBytes', all.layerBytes, 'bytes of the layer')
-    if (compression !== 'none' && out > ratioFloor && out > counted.bytes * all.compressionRatio) throw limitExceeded('compressionRatio', all.compressionRatio, 'bytes for each compressed byte')
+    if (compression !== 'none' && out > ratioFloor && out > counted.bytes * all.compressionRatio)
+      throw limitExceeded('compressionRatio', all.compressionRatio, 'bytes for each compressed byte')
     yield piece
   }
 }
@@ -85,5 +87,6 @@ async function* gunzip(stream: AsyncIterable<Buffer>, counted: { readonly bytes:
     throw damaged ? layerInvalid('the gzip data is damaged, cut short or followed by something else', cause) : cause
   }
   // Node ends at zeroes after the last member, whatever may follow them.
-  if (inflater.bytesWritten < counted.bytes) throw layerInvalid(`the gzip data is followed by ${counted.bytes - inflater.bytesWritten} other bytes`)
+  if (inflater.bytesWritten < counted.bytes)
+    throw layerInvalid(`the gzip data is followed by ${counted.bytes - inflater.bytesWritten} other bytes`)
 }

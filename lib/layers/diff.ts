@@ -1,10 +1,10 @@
 import { closeSync } from 'node:fs'
 import { StrakeError } from '../errors/index.ts'
-import { decodeRecords, flags, type FileRecord, type Op } from '../sys/index.ts'
+import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { readToEnd } from './copy-up.ts'
 import { isDirectory, isOpaque, isWhiteout } from './lower.ts'
-import { fromByteString, toByteString, whiteoutPrefix, type ByteString } from './names.ts'
+import { type ByteString, fromByteString, toByteString, whiteoutPrefix } from './names.ts'
 import type { LayerEntry } from './pack.ts'
 import { isOverlayMark, plainCapability } from './xattrs.ts'
 
@@ -61,7 +61,10 @@ async function* walk(agent: Agent, excluded: ReadonlySet<ByteString>): AsyncGene
     if (!read.has(found.path)) {
       // Its siblings come next: one request reads many of them.
       const ahead = [found, ...level.filter(({ record }) => isDirectory(record)).slice(-(directoriesAtOnce - 1))]
-      const lists = await readMany(agent, ahead.map(({ path }) => path))
+      const lists = await readMany(
+        agent,
+        ahead.map(({ path }) => path),
+      )
       for (const [index, { path }] of ahead.entries()) read.set(path, lists[index] ?? [])
     }
     stack.push(childrenOf(found.path, read.get(found.path) ?? [], excluded))
@@ -164,7 +167,10 @@ class FileQueue {
 
   async *add(entry: LayerEntry, file: ByteString | undefined): AsyncGenerator<LayerEntry> {
     const reads = file !== undefined && entry.size !== 0
-    this.#entries.push({ entry: reads ? entry : { ...entry, content: entry.type === 'file' ? Buffer.alloc(0) : undefined }, file: reads ? file : undefined })
+    this.#entries.push({
+      entry: reads ? entry : { ...entry, content: entry.type === 'file' ? Buffer.alloc(0) : undefined },
+      file: reads ? file : undefined,
+    })
     this.#files += reads ? 1 : 0
     if (this.#files >= filesAtOnce || this.#entries.length >= 1000) yield* this.flush()
   }
@@ -175,11 +181,13 @@ class FileQueue {
     this.#files = 0
     const names = entries.flatMap(({ file }, index) => (file === undefined ? [] : [{ file, name: `file${index}` }]))
     if (names.length > 0) {
-      const { fds } = await this.#agent.run(names.flatMap(({ file, name }): Op[] => [
-        { op: 'open', path: fromByteString(`/${file}`), flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, out: name },
-        { op: 'sendFd', fd: name, name },
-        { op: 'close', fd: name },
-      ]))
+      const { fds } = await this.#agent.run(
+        names.flatMap(({ file, name }): Op[] => [
+          { op: 'open', path: fromByteString(`/${file}`), flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, out: name },
+          { op: 'sendFd', fd: name, name },
+          { op: 'close', fd: name },
+        ]),
+      )
       this.close()
       this.#open = { ...fds }
     }

@@ -69,7 +69,8 @@ function checkSum(block: Buffer): void {
     unsigned += byte
     if (byte > 127) high += 256
   }
-  if (stored !== unsigned && stored !== unsigned - high) throw layerInvalid('the checksum of a header is wrong: the archive is damaged, or not a tar')
+  if (stored !== unsigned && stored !== unsigned - high)
+    throw layerInvalid('the checksum of a header is wrong: the archive is damaged, or not a tar')
 }
 
 export function parseHeader(block: Buffer): Header {

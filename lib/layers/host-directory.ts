@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { lstat, open, readdir, readlink } from 'node:fs/promises'
 import { StrakeError } from '../errors/index.ts'
-import { fromByteString, toByteString, type ByteString } from './names.ts'
+import { type ByteString, fromByteString, toByteString } from './names.ts'
 import type { LayerEntry } from './pack.ts'
 import { printable } from './walk.ts'
 
@@ -39,7 +39,9 @@ export async function* directoryEntries(root: string, options: HostDirectoryOpti
 /** In reverse, so that `pop` gives the first. */
 async function namesIn(base: ByteString, directory: ByteString): Promise<ByteString[]> {
   const names = await named(`${base}/${directory}`, (path) => readdir(path, { encoding: 'buffer' }))
-  return names.map((name) => `${directory === '' ? '' : `${directory}/`}${name.toString('latin1')}`).sort((one, other) => (one < other ? 1 : -1))
+  return names
+    .map((name) => `${directory === '' ? '' : `${directory}/`}${name.toString('latin1')}`)
+    .sort((one, other) => (one < other ? 1 : -1))
 }
 
 async function lstatOf(path: ByteString): Promise<BigIntStats> {
@@ -50,7 +52,10 @@ async function named<T>(path: ByteString, read: (path: Buffer) => Promise<T>): P
   try {
     return await read(fromByteString(path))
   } catch (cause) {
-    throw new StrakeError('invalid_argument', `${printable(fromByteString(path))} cannot be read`, { cause, hint: 'a root file system must be readable as a whole by the user who imports it' })
+    throw new StrakeError('invalid_argument', `${printable(fromByteString(path))} cannot be read`, {
+      cause,
+      hint: 'a root file system must be readable as a whole by the user who imports it',
+    })
   }
 }
 
@@ -67,7 +72,12 @@ function attributesOf(stats: BigIntStats): Pick<LayerEntry, 'mode' | 'uid' | 'gi
   }
 }
 
-async function entryOf(base: ByteString, path: ByteString, stats: BigIntStats, links: Map<string, ByteString>): Promise<LayerEntry | undefined> {
+async function entryOf(
+  base: ByteString,
+  path: ByteString,
+  stats: BigIntStats,
+  links: Map<string, ByteString>,
+): Promise<LayerEntry | undefined> {
   const common = { ...attributesOf(stats), path: fromByteString(path) }
   if (stats.isDirectory()) return { ...common, type: 'directory' }
   if (stats.nlink > 1n) {
@@ -76,9 +86,13 @@ async function entryOf(base: ByteString, path: ByteString, stats: BigIntStats, l
     if (first !== undefined) return { ...common, type: 'link', linkPath: fromByteString(first) }
     links.set(identity, path)
   }
-  const device = { major: Number(((stats.rdev >> 8n) & 0xfffn) | ((stats.rdev >> 32n) & ~0xfffn)), minor: Number((stats.rdev & 0xffn) | ((stats.rdev >> 12n) & ~0xffn)) }
+  const device = {
+    major: Number(((stats.rdev >> 8n) & 0xfffn) | ((stats.rdev >> 32n) & ~0xfffn)),
+    minor: Number((stats.rdev & 0xffn) | ((stats.rdev >> 12n) & ~0xffn)),
+  }
   if (stats.isFile()) return { ...common, type: 'file', size: Number(stats.size), content: contentOf(`${base}/${path}`) }
-  if (stats.isSymbolicLink()) return { ...common, type: 'symlink', linkPath: await named(`${base}/${path}`, (bytes) => readlink(bytes, { encoding: 'buffer' })) }
+  if (stats.isSymbolicLink())
+    return { ...common, type: 'symlink', linkPath: await named(`${base}/${path}`, (bytes) => readlink(bytes, { encoding: 'buffer' })) }
   if (stats.isFIFO()) return { ...common, type: 'fifo' }
   if (stats.isCharacterDevice()) return { ...common, ...device, type: 'character' }
   if (stats.isBlockDevice()) return { ...common, ...device, type: 'block' }

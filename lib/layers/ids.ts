@@ -1,4 +1,4 @@
-import { digestOf, type Digest } from '../store/index.ts'
+import { type Digest, digestOf } from '../store/index.ts'
 
 /** The chainID of a layer on top of a chain of others (image-spec, config.md, "Layer ChainID"). */
 export function chainId(parent: Digest | undefined, diffId: Digest): Digest {

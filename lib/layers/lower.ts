@@ -1,6 +1,6 @@
-import { decodeRecords, flags, type FileRecord } from '../sys/index.ts'
+import { decodeRecords, type FileRecord, flags } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
-import { fromByteString, type ByteString } from './names.ts'
+import { type ByteString, fromByteString } from './names.ts'
 
 /** The merged view of the layers below one that is being unpacked. Paths are absolute, without links among their parents; `` is the root. */
 export interface LowerView {
@@ -76,7 +76,7 @@ export class SnapshotView implements LowerView {
       { op: 'sendFd', fd: 'file', name: 'file' },
       { op: 'close', fd: 'file' },
     ])
-    const fd = fds['file']
+    const fd = fds.file
     if (fd === undefined) throw new Error(`no fd came back for ${path}`)
     return fd
   }

@@ -1,5 +1,5 @@
 import { StrakeError } from '../errors/index.ts'
-import { layerInvalid, limitExceeded, type LayerLimits } from './limits.ts'
+import { type LayerLimits, layerInvalid, limitExceeded } from './limits.ts'
 import { printable } from './walk.ts'
 
 /**
@@ -9,7 +9,9 @@ import { printable } from './walk.ts'
 export type ByteString = string
 
 export function toByteString(path: string | Uint8Array): ByteString {
-  return typeof path === 'string' ? Buffer.from(path).toString('latin1') : Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
+  return typeof path === 'string'
+    ? Buffer.from(path).toString('latin1')
+    : Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
 }
 
 export function fromByteString(path: ByteString): Buffer {
@@ -21,9 +23,14 @@ export function fromByteString(path: ByteString): Buffer {
  * `path_escapes` wherever it stands, as GNU tar does: what it means depends on links.
  */
 export function componentsOf(path: Uint8Array, limits: LayerLimits): ByteString[] {
-  const components = toByteString(path).split('/').filter((each) => each !== '' && each !== '.')
+  const components = toByteString(path)
+    .split('/')
+    .filter((each) => each !== '' && each !== '.')
   for (const each of components) {
-    if (each === '..') throw new StrakeError('path_escapes', `an entry's path has .. in it: ${printable(Buffer.from(path))}`, { details: { path: Buffer.from(path).toString() } })
+    if (each === '..')
+      throw new StrakeError('path_escapes', `an entry's path has .. in it: ${printable(Buffer.from(path))}`, {
+        details: { path: Buffer.from(path).toString() },
+      })
     if (each.length > limits.nameBytes) throw limitExceeded('nameBytes', limits.nameBytes, 'length of a name')
   }
   return components
@@ -45,7 +52,8 @@ export function markerOf(components: readonly ByteString[]): Marker | undefined 
   const parents = components.slice(0, -1)
   const name = components.at(-1) ?? ''
   if (parents.some((each) => each.startsWith(metaPrefix) && each !== opaqueName)) return { kind: 'ignored' }
-  if (parents.some((each) => each.startsWith(whiteoutPrefix))) throw layerInvalid(`an entry lies under a whiteout: ${printable(components.join('/'))}`)
+  if (parents.some((each) => each.startsWith(whiteoutPrefix)))
+    throw layerInvalid(`an entry lies under a whiteout: ${printable(components.join('/'))}`)
   if (!name.startsWith(whiteoutPrefix)) return undefined
   if (name === opaqueName) return { kind: 'opaque', directory: parents }
   if (name.startsWith(metaPrefix)) return { kind: 'ignored' }

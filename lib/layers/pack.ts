@@ -1,9 +1,9 @@
-import type { ByteStream } from '../store/index.ts'
 import { StrakeError } from '../errors/index.ts'
+import type { ByteStream } from '../store/index.ts'
 import type { EntryType, Time } from './entry.ts'
 import { blockSize } from './header.ts'
-import { formatPaxRecord, formatPaxTime } from './pax.ts'
 import { toByteString } from './names.ts'
+import { formatPaxRecord, formatPaxTime } from './pax.ts'
 
 /** An entry to be packed. Strings are UTF-8, bytes stay as they are. */
 export interface LayerEntry {
@@ -33,7 +33,15 @@ export interface PackOptions {
   readonly clampTime?: number | undefined
 }
 
-const typeFlags: Readonly<Record<EntryType, string>> = { file: '0', link: '1', symlink: '2', character: '3', block: '4', directory: '5', fifo: '6' }
+const typeFlags: Readonly<Record<EntryType, string>> = {
+  file: '0',
+  link: '1',
+  symlink: '2',
+  character: '3',
+  block: '4',
+  directory: '5',
+  fifo: '6',
+}
 const pieceSize = 512 * 1024
 const largestOctal7 = 0o7777777
 const largestOctal11 = 0o77777777777
@@ -42,7 +50,10 @@ const largestOctal11 = 0o77777777777
  * Packs entries, in the order given, into an uncompressed tar: plain ustar, with PAX records only for what does not fit: long names, large
  * ids and sizes, fractions of seconds, xattrs. The same entries give the same bytes.
  */
-export async function* packLayer(entries: AsyncIterable<LayerEntry> | Iterable<LayerEntry>, options: PackOptions = {}): AsyncGenerator<Buffer, void, void> {
+export async function* packLayer(
+  entries: AsyncIterable<LayerEntry> | Iterable<LayerEntry>,
+  options: PackOptions = {},
+): AsyncGenerator<Buffer, void, void> {
   const out = new Gatherer()
   for await (const entry of entries) {
     yield* out.add(formatEntry(entry, options))
@@ -83,7 +94,9 @@ class Gatherer {
 }
 
 function changed(entry: LayerEntry): StrakeError {
-  return new StrakeError('layer_invalid', `${JSON.stringify(toByteString(entry.path))} changed its size while it was packed`, { hint: 'pack a directory that nothing writes to' })
+  return new StrakeError('layer_invalid', `${JSON.stringify(toByteString(entry.path))} changed its size while it was packed`, {
+    hint: 'pack a directory that nothing writes to',
+  })
 }
 
 function sizeOf(entry: LayerEntry): number {
@@ -91,7 +104,8 @@ function sizeOf(entry: LayerEntry): number {
   if (typeof entry.content === 'string') return Buffer.byteLength(entry.content)
   if (entry.content instanceof Uint8Array) return entry.content.length
   if (entry.content === undefined) return 0
-  if (entry.size === undefined) throw new StrakeError('invalid_argument', `the size of the stream for ${JSON.stringify(toByteString(entry.path))} is not given`)
+  if (entry.size === undefined)
+    throw new StrakeError('invalid_argument', `the size of the stream for ${JSON.stringify(toByteString(entry.path))} is not given`)
   return entry.size
 }
 
@@ -120,9 +134,12 @@ function formatEntry(entry: LayerEntry, options: PackOptions): Buffer {
   if (gid > largestOctal7) records.push(formatPaxRecord('gid', String(gid)))
   if (size > largestOctal11) records.push(formatPaxRecord('size', String(size)))
   if (mtime.nsec !== 0 || mtime.sec < 0 || mtime.sec > largestOctal11) records.push(formatPaxRecord('mtime', formatPaxTime(mtime)))
-  for (const [key, value] of [...(entry.xattrs ?? [])].sort(([one], [other]) => (one < other ? -1 : 1))) records.push(formatPaxRecord(`SCHILY.xattr.${key}`, value))
+  for (const [key, value] of [...(entry.xattrs ?? [])].sort(([one], [other]) => (one < other ? -1 : 1)))
+    records.push(formatPaxRecord(`SCHILY.xattr.${key}`, value))
   // Without it a name is UTF-8 (POSIX.1-2017 pax, "pax Extended Header File Times and Names"), and bsdtar refuses any other.
-  const binary = records.length > 0 && [split === undefined ? name : Buffer.alloc(0), linkPath.length > 100 ? linkPath : Buffer.alloc(0)].some((each) => !isUtf8(each))
+  const binary =
+    records.length > 0 &&
+    [split === undefined ? name : Buffer.alloc(0), linkPath.length > 100 ? linkPath : Buffer.alloc(0)].some((each) => !isUtf8(each))
   if (binary) records.unshift(formatPaxRecord('hdrcharset', 'BINARY'))
   const header = formatHeader({
     name: split?.name ?? name.subarray(0, 100),
@@ -152,7 +169,17 @@ function formatPaxHeader(path: Buffer, records: Buffer): Buffer[] {
   const base = path.subarray(path.lastIndexOf(0x2f) + 1)
   const name = Buffer.concat([Buffer.from('PaxHeaders/'), base]).subarray(0, 100)
   const header = formatHeader({
-    name, prefix: Buffer.alloc(0), type: 'x', mode: 0o644, uid: 0, gid: 0, size: records.length, mtime: 0, linkPath: Buffer.alloc(0), major: 0, minor: 0,
+    name,
+    prefix: Buffer.alloc(0),
+    type: 'x',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size: records.length,
+    mtime: 0,
+    linkPath: Buffer.alloc(0),
+    major: 0,
+    minor: 0,
   })
   return [header, records, padding(records.length)]
 }

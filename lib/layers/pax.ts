@@ -14,7 +14,8 @@ export function parsePax(data: Buffer): PaxRecords {
     const space = data.indexOf(0x20, at)
     const digits = space < 0 ? '' : data.toString('latin1', at, space)
     const end = at + Number(digits)
-    if (!/^[1-9][0-9]{0,9}$/.test(digits) || end > data.length || data[end - 1] !== 0x0a) throw layerInvalid('a PAX header has a record of a wrong length')
+    if (!/^[1-9][0-9]{0,9}$/.test(digits) || end > data.length || data[end - 1] !== 0x0a)
+      throw layerInvalid('a PAX header has a record of a wrong length')
     const equals = data.indexOf(0x3d, space)
     if (equals <= space + 1 || equals >= end) throw layerInvalid('a PAX header has a record without a keyword')
     records.push([data.toString('latin1', space + 1, equals), data.subarray(equals + 1, end - 1)])
@@ -27,7 +28,8 @@ export function parsePax(data: Buffer): PaxRecords {
 export function paxNumber(value: Buffer, keyword: string): number {
   const text = value.toString('latin1')
   const number = Number(text)
-  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(number)) throw layerInvalid(`the PAX record ${keyword} is not a number: ${JSON.stringify(text.slice(0, 40))}`)
+  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(number))
+    throw layerInvalid(`the PAX record ${keyword} is not a number: ${JSON.stringify(text.slice(0, 40))}`)
   return number
 }
 
@@ -51,7 +53,11 @@ export function formatPaxTime(time: Time): string {
 
 /** One record; its length counts its own digits. */
 export function formatPaxRecord(keyword: string, value: Uint8Array | string): Buffer {
-  const body = Buffer.concat([Buffer.from(` ${keyword}=`, 'latin1'), typeof value === 'string' ? Buffer.from(value) : value, Buffer.from('\n')])
+  const body = Buffer.concat([
+    Buffer.from(` ${keyword}=`, 'latin1'),
+    typeof value === 'string' ? Buffer.from(value) : value,
+    Buffer.from('\n'),
+  ])
   let length = body.length
   while (String(length).length + body.length !== length) length = String(length).length + body.length
   return Buffer.concat([Buffer.from(String(length)), body])

@@ -1,12 +1,12 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { failedWith, hexOf, type Digest, type Store } from '../store/index.ts'
+import { type Digest, failedWith, hexOf, type Store } from '../store/index.ts'
 import { decodeRecords, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { chainIds } from './ids.ts'
 import type { LayerLimits } from './limits.ts'
 import { SnapshotView } from './lower.ts'
-import { unpackLayer, type Notice } from './unpack.ts'
+import { type Notice, unpackLayer } from './unpack.ts'
 
 /** Where agents see the store's root. */
 const storeInAgents = '/store'
@@ -78,15 +78,31 @@ export class Snapshots {
     return chain
   }
 
-  async #unpackOnce(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agents: AgentPool, options: SnapshotOptions): Promise<boolean> {
-    return await this.#store.withLock(`snapshot-${hexOf(chainId)}`, async () => {
-      if (await this.has(chainId)) return false
-      await this.#unpack(chainId, layer, lowers, agents, options)
-      return true
-    }, { signal: options.signal, timeout: 600_000 })
+  async #unpackOnce(
+    chainId: Digest,
+    layer: LayerSource,
+    lowers: readonly Digest[],
+    agents: AgentPool,
+    options: SnapshotOptions,
+  ): Promise<boolean> {
+    return await this.#store.withLock(
+      `snapshot-${hexOf(chainId)}`,
+      async () => {
+        if (await this.has(chainId)) return false
+        await this.#unpack(chainId, layer, lowers, agents, options)
+        return true
+      },
+      { signal: options.signal, timeout: 600_000 },
+    )
   }
 
-  async #unpack(chainId: Digest, layer: LayerSource, lowers: readonly Digest[], agents: AgentPool, options: SnapshotOptions): Promise<void> {
+  async #unpack(
+    chainId: Digest,
+    layer: LayerSource,
+    lowers: readonly Digest[],
+    agents: AgentPool,
+    options: SnapshotOptions,
+  ): Promise<void> {
     const directory = this.#store.temporary('snapshots')
     await mkdir(directory, { mode: 0o700 })
     try {
@@ -95,7 +111,9 @@ export class Snapshots {
         const view: Agent[] = []
         for (const lower of [...lowers].reverse()) view.push(await agents.get(this.agentPath(lower)))
         await unpackLayer(await this.#store.blobs.stream(layer.digest), target, {
-          ...options, diffId: layer.diffId, lower: view.length === 0 ? undefined : new SnapshotView(view),
+          ...options,
+          diffId: layer.diffId,
+          lower: view.length === 0 ? undefined : new SnapshotView(view),
         })
       } catch (error) {
         await emptyRoot(target)

@@ -1,7 +1,7 @@
 import type { Region } from './entry.ts'
-import { blockSize, numberField, type Header } from './header.ts'
-import { layerInvalid, limitExceeded, type LayerLimits } from './limits.ts'
-import { paxNumber, type PaxRecords } from './pax.ts'
+import { blockSize, type Header, numberField } from './header.ts'
+import { type LayerLimits, layerInvalid, limitExceeded } from './limits.ts'
+import { type PaxRecords, paxNumber } from './pax.ts'
 import type { ByteSource } from './source.ts'
 
 /** Where a sparse file's data belongs, its real size, and how many bytes of the entry's body the map itself took. */
@@ -34,7 +34,12 @@ export async function readOldSparse(header: Header, source: ByteSource, limits: 
 }
 
 /** The three PAX forms, 0.0, 0.1 and 1.0; undefined when the records speak of none. */
-export async function readPaxSparse(records: PaxRecords, stored: number, source: ByteSource, limits: LayerLimits): Promise<SparseMap | undefined> {
+export async function readPaxSparse(
+  records: PaxRecords,
+  stored: number,
+  source: ByteSource,
+  limits: LayerLimits,
+): Promise<SparseMap | undefined> {
   const last = new Map(records)
   const number = (keyword: string): number | undefined => {
     const value = last.get(keyword)
@@ -56,14 +61,20 @@ export async function readPaxSparse(records: PaxRecords, stored: number, source:
   const regions: Region[] = []
   for (let at = 0; at < numbers.length; at += 2) regions.push({ offset: numbers[at] ?? 0, length: numbers[at + 1] ?? 0 })
   const announced = number('GNU.sparse.numblocks')
-  if (announced !== undefined && announced !== regions.length) throw layerInvalid('the map of a sparse file has another number of regions than it says')
+  if (announced !== undefined && announced !== regions.length)
+    throw layerInvalid('the map of a sparse file has another number of regions than it says')
   return { regions: checkRegions(regions, size, stored, limits), size, mapBytes: 0 }
 }
 
 function numbersOf(records: PaxRecords, last: ReadonlyMap<string, Buffer>): number[] {
   const map = last.get('GNU.sparse.map')
   if (map !== undefined) {
-    return map.length === 0 ? [] : map.toString('latin1').split(',').map((each) => paxNumber(Buffer.from(each), 'GNU.sparse.map'))
+    return map.length === 0
+      ? []
+      : map
+          .toString('latin1')
+          .split(',')
+          .map((each) => paxNumber(Buffer.from(each), 'GNU.sparse.map'))
   }
   const numbers: number[] = []
   for (const [keyword, value] of records) {
@@ -106,7 +117,8 @@ function checkRegions(regions: readonly Region[], size: number, stored: number, 
   let end = 0
   let sum = 0
   for (const region of regions) {
-    if (region.offset < end || region.length < 0 || region.offset + region.length > size) throw layerInvalid('the map of a sparse file overlaps or reaches past its end')
+    if (region.offset < end || region.length < 0 || region.offset + region.length > size)
+      throw layerInvalid('the map of a sparse file overlaps or reaches past its end')
     end = region.offset + region.length
     sum += region.length
   }

@@ -1,8 +1,8 @@
 import type { Op } from '../sys/index.ts'
 import type { Time } from './entry.ts'
-import { layerInvalid, limitExceeded, type LayerLimits } from './limits.ts'
+import { type LayerLimits, layerInvalid, limitExceeded } from './limits.ts'
 import { isDirectory, type LowerView } from './lower.ts'
-import { fromByteString, type ByteString } from './names.ts'
+import { type ByteString, fromByteString } from './names.ts'
 import { printable } from './walk.ts'
 
 /** What a directory gets when everything in it is written. */
@@ -106,7 +106,8 @@ export class LayerTree {
         rest.push(...child.target.split('/').reverse())
         continue
       }
-      const node = child?.kind === 'directory' && here.node.children.get(name) === child ? child : make ? await this.make(here, name, child) : child
+      const node =
+        child?.kind === 'directory' && here.node.children.get(name) === child ? child : make ? await this.make(here, name, child) : child
       if (node?.kind !== 'directory') return undefined
       stack.push({ node, path: `${here.path}/${name}` })
     }
@@ -170,7 +171,8 @@ export class LayerTree {
 
   #set(parent: DirectoryNode, name: ByteString, node: Node): void {
     this.#nodes += parent.children.has(name) ? 0 : 1
-    if (this.#nodes > this.#limits.directories) throw limitExceeded('directories', this.#limits.directories, 'directories, links and whiteouts of the layer')
+    if (this.#nodes > this.#limits.directories)
+      throw limitExceeded('directories', this.#limits.directories, 'directories, links and whiteouts of the layer')
     parent.children.set(name, node)
   }
 
@@ -185,7 +187,8 @@ export class LayerTree {
       next.node.lower = false
       for (const [name, child] of next.node.children) {
         if (child.kind === 'directory') waiting.push({ node: child, path: `${next.path}/${name}` })
-        if (child.kind === 'hidden' && child.whiteout) await this.#push({ op: 'unlink', path: this.pathOf(next, name), tolerate: ['ENOENT'] })
+        if (child.kind === 'hidden' && child.whiteout)
+          await this.#push({ op: 'unlink', path: this.pathOf(next, name), tolerate: ['ENOENT'] })
         if (child.kind === 'hidden' || (child.kind === 'symlink' && !child.made)) next.node.children.delete(name)
       }
     }
@@ -213,6 +216,19 @@ export class LayerTree {
   }
 }
 
-export function attributesOf(record: { readonly mode: number; readonly uid: number; readonly gid: number; readonly mtimeSec: number; readonly mtimeNsec: number; readonly xattrs: ReadonlyMap<string, Buffer> }): Attributes {
-  return { mode: record.mode & 0o7777, uid: record.uid, gid: record.gid, mtime: { sec: record.mtimeSec, nsec: record.mtimeNsec }, xattrs: record.xattrs }
+export function attributesOf(record: {
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly mtimeSec: number
+  readonly mtimeNsec: number
+  readonly xattrs: ReadonlyMap<string, Buffer>
+}): Attributes {
+  return {
+    mode: record.mode & 0o7777,
+    uid: record.uid,
+    gid: record.gid,
+    mtime: { sec: record.mtimeSec, nsec: record.mtimeNsec },
+    xattrs: record.xattrs,
+  }
 }

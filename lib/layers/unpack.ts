@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 import { StrakeError } from '../errors/index.ts'
-import { toDigest, type ByteStream, type Digest } from '../store/index.ts'
+import { type ByteStream, type Digest, toDigest } from '../store/index.ts'
 import { errnoName, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { OpWriter } from './batch.ts'
 import { copyUp } from './copy-up.ts'
 import { decompress } from './decompress.ts'
 import type { TarEntry } from './entry.ts'
-import { layerInvalid, limitExceeded, withDefaults, type LayerLimits } from './limits.ts'
-import { isWhiteout, statThrough, type LowerView } from './lower.ts'
-import { componentsOf, markerOf, type ByteString, type Marker } from './names.ts'
-import { LayerTree, type Attributes, type Place } from './tree.ts'
+import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
+import { isWhiteout, type LowerView, statThrough } from './lower.ts'
+import { type ByteString, componentsOf, type Marker, markerOf } from './names.ts'
+import { type Attributes, LayerTree, type Place } from './tree.ts'
 import { printable, walkTar } from './walk.ts'
 import { judgeXattr, setXattrOp } from './xattrs.ts'
 
@@ -66,7 +66,9 @@ export async function unpackLayer(stream: ByteStream, agent: Agent, options: Unp
   const entries = await unpacker.run(walkTar(hashed(), options.limits))
   const diffId = toDigest('sha256', hash.digest('hex'))
   if (options.diffId !== undefined && diffId !== options.diffId) {
-    throw new StrakeError('digest_mismatch', `the layer's content has diffID ${diffId}, not ${options.diffId}`, { details: { expected: options.diffId, actual: diffId } })
+    throw new StrakeError('digest_mismatch', `the layer's content has diffID ${diffId}, not ${options.diffId}`, {
+      details: { expected: options.diffId, actual: diffId },
+    })
   }
   return { diffId, entries, bytes }
 }
@@ -189,7 +191,14 @@ class Unpacker {
     let end = 0
     let made = false
     for await (const piece of entry.pieces()) {
-      if (!made) await this.#writer.push({ op: 'write', path, flags: O_WRONLY | O_CREAT | O_EXCL, mode, data: piece.offset === 0 ? piece.bytes : Buffer.alloc(0) })
+      if (!made)
+        await this.#writer.push({
+          op: 'write',
+          path,
+          flags: O_WRONLY | O_CREAT | O_EXCL,
+          mode,
+          data: piece.offset === 0 ? piece.bytes : Buffer.alloc(0),
+        })
       if (piece.offset > end) await this.#writer.push({ op: 'truncate', path, size: piece.offset })
       if (made || piece.offset > 0) await this.#writer.push({ op: 'write', path, flags: O_WRONLY | O_APPEND, data: piece.bytes })
       made = true
@@ -229,7 +238,9 @@ class Unpacker {
     const parent = await this.#tree.enter(target.slice(0, -1))
     const link = await copyUp(record, this.#tree.pathOf(parent, name), () => lower.open(path), this.#writer)
     if (link !== undefined) this.#tree.setLink(parent, name, link)
-    await this.#writer.push(...this.#finishing(this.#tree.pathOf(parent, name), attributesFrom(record), link === undefined ? 'file' : 'symlink'))
+    await this.#writer.push(
+      ...this.#finishing(this.#tree.pathOf(parent, name), attributesFrom(record), link === undefined ? 'file' : 'symlink'),
+    )
   }
 
   #attributes(entry: TarEntry): Attributes {
@@ -259,7 +270,8 @@ class Unpacker {
   async #finish(): Promise<void> {
     for (const { node, path } of this.#tree.directories()) {
       const bytes = Buffer.from(path || '/', 'latin1')
-      if (node.opaque && path !== '') await this.#writer.push({ op: 'setXattr', path: bytes, name: 'user.overlay.opaque', value: Buffer.from('y') })
+      if (node.opaque && path !== '')
+        await this.#writer.push({ op: 'setXattr', path: bytes, name: 'user.overlay.opaque', value: Buffer.from('y') })
       await this.#writer.push(...this.#finishing(bytes, node.attributes, 'directory'))
     }
   }
@@ -269,7 +281,14 @@ class Unpacker {
   }
 }
 
-function attributesFrom(record: { readonly mode: number; readonly uid: number; readonly gid: number; readonly mtimeSec: number; readonly mtimeNsec: number; readonly xattrs: ReadonlyMap<string, Buffer> }): Attributes {
+function attributesFrom(record: {
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly mtimeSec: number
+  readonly mtimeNsec: number
+  readonly xattrs: ReadonlyMap<string, Buffer>
+}): Attributes {
   const xattrs = new Map([...record.xattrs].filter(([name, value]) => 'keep' in judgeXattr(name, value)))
   return { mode: record.mode & 0o7777, uid: record.uid, gid: record.gid, mtime: { sec: record.mtimeSec, nsec: record.mtimeNsec }, xattrs }
 }
@@ -285,12 +304,15 @@ function translate(error: unknown): unknown {
   const name = typeof errno === 'number' ? errnoName(errno) : String(errno)
   if (op === 'chown' && name === 'EINVAL') {
     return new StrakeError('limit_exceeded', 'a file of the layer belongs to an id that is not mapped here', {
-      cause: error, hint: 'give the user a wider range in /etc/subuid and /etc/subgid', details: { limit: 'ids' },
+      cause: error,
+      hint: 'give the user a wider range in /etc/subuid and /etc/subgid',
+      details: { limit: 'ids' },
     })
   }
   if (['EEXIST', 'ENOTDIR', 'ENOENT', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'].includes(name) || (op === 'link' && name === 'EPERM')) {
     return layerInvalid(`the layer's entries contradict each other: ${error.message.split('\n')[0] ?? ''}`, error)
   }
-  if (op === 'truncate' && (name === 'EFBIG' || name === 'EINVAL')) return limitExceeded('fileBytes', 0, 'size of a file for this file system')
+  if (op === 'truncate' && (name === 'EFBIG' || name === 'EINVAL'))
+    return limitExceeded('fileBytes', 0, 'size of a file for this file system')
   return error
 }

@@ -1,13 +1,21 @@
 import type { ByteStream } from '../store/index.ts'
 import type { EntryType, Piece, Region, TarEntry } from './entry.ts'
-import { blockSize, isZero, parseHeader, type Header } from './header.ts'
-import { layerInvalid, limitExceeded, withDefaults, type LayerLimits } from './limits.ts'
-import { parsePax, paxNumber, paxTime, type PaxRecords } from './pax.ts'
+import { blockSize, type Header, isZero, parseHeader } from './header.ts'
+import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
+import { type PaxRecords, parsePax, paxNumber, paxTime } from './pax.ts'
 import { ByteSource } from './source.ts'
 import { readOldSparse, readPaxSparse, type SparseMap } from './sparse.ts'
 
 const entryTypes: Readonly<Record<string, EntryType>> = {
-  '0': 'file', '7': 'file', S: 'file', '1': 'link', '2': 'symlink', '3': 'character', '4': 'block', '5': 'directory', '6': 'fifo',
+  '0': 'file',
+  '7': 'file',
+  S: 'file',
+  '1': 'link',
+  '2': 'symlink',
+  '3': 'character',
+  '4': 'block',
+  '5': 'directory',
+  '6': 'fifo',
 }
 const xattrPrefix = 'SCHILY.xattr.'
 /** chown(2) takes this for "leave as it is". */
@@ -74,7 +82,8 @@ class Walker {
   /** The end mark is two blocks of zeroes; writers pad to their record size with more of them. */
   async #finish(): Promise<undefined> {
     const second = await this.#source.exactly(blockSize, 'the end mark')
-    if (second === undefined || !isZero(second)) throw layerInvalid('the archive ends with a single block of zeroes: it is damaged or was cut short')
+    if (second === undefined || !isZero(second))
+      throw layerInvalid('the archive ends with a single block of zeroes: it is damaged or was cut short')
     for (let rest = await this.#source.some(1 << 20); rest !== undefined; rest = await this.#source.some(1 << 20)) {
       if (!isZero(rest)) throw layerInvalid('the archive has data after its end mark')
       if (this.#source.position > this.#limits.layerBytes) throw limitExceeded('layerBytes', this.#limits.layerBytes, 'bytes of the layer')
@@ -86,7 +95,8 @@ class Walker {
   async #readExtension(header: Header, pending: Pending): Promise<boolean> {
     if (!['x', 'g', 'L', 'K'].includes(header.type)) return false
     pending.bytes += blockSize + header.size
-    if (pending.bytes > this.#limits.headerBytes) throw limitExceeded('headerBytes', this.#limits.headerBytes, 'extended headers of an entry')
+    if (pending.bytes > this.#limits.headerBytes)
+      throw limitExceeded('headerBytes', this.#limits.headerBytes, 'extended headers of an entry')
     const data = header.size === 0 ? Buffer.alloc(0) : await this.#source.exactly(header.size, 'an extended header')
     if (data === undefined) throw layerInvalid('the archive ends within an extended header')
     await this.#source.skip(paddingOf(header.size), 'an extended header')
@@ -99,7 +109,8 @@ class Walker {
 
   #setGlobal(records: PaxRecords): void {
     for (const [keyword, value] of records) {
-      if (['path', 'linkpath', 'size'].includes(keyword) || keyword.startsWith('GNU.sparse.')) throw layerInvalid(`a global PAX header sets ${keyword} for every entry`)
+      if (['path', 'linkpath', 'size'].includes(keyword) || keyword.startsWith('GNU.sparse.'))
+        throw layerInvalid(`a global PAX header sets ${keyword} for every entry`)
       if (['uid', 'gid', 'mtime'].includes(keyword) || keyword.startsWith(xattrPrefix)) this.#global.set(keyword, value)
     }
     if (this.#global.size > 1000) throw limitExceeded('headerBytes', this.#limits.headerBytes, 'records of global PAX headers')
@@ -120,7 +131,8 @@ class Walker {
     this.#left = type === 'file' ? stored : 0
     if (stored > this.#limits.fileBytes) throw limitExceeded('fileBytes', this.#limits.fileBytes, `size of ${printable(path)}`)
     const sparse = type === 'file' ? await this.#sparse(header, pending.local, stored) : undefined
-    const linkPath = type === 'link' || type === 'symlink' ? (records.get('linkpath') ?? pending.linkPath ?? header.linkPath) : Buffer.alloc(0)
+    const linkPath =
+      type === 'link' || type === 'symlink' ? (records.get('linkpath') ?? pending.linkPath ?? header.linkPath) : Buffer.alloc(0)
     const mtime = records.get('mtime')
     const entry = {
       path: this.#checkPath(path, 'a name'),
@@ -140,9 +152,10 @@ class Walker {
   }
 
   async #sparse(header: Header, local: PaxRecords, stored: number): Promise<SparseMap | undefined> {
-    const sparse = header.type === 'S'
-      ? await readOldSparse({ ...header, size: stored }, this.#source, this.#limits)
-      : await readPaxSparse(local, stored, this.#source, this.#limits)
+    const sparse =
+      header.type === 'S'
+        ? await readOldSparse({ ...header, size: stored }, this.#source, this.#limits)
+        : await readPaxSparse(local, stored, this.#source, this.#limits)
     if (sparse) this.#left -= sparse.mapBytes
     return sparse
   }

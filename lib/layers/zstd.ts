@@ -2,7 +2,7 @@ import { pipeline, Readable, type Transform } from 'node:stream'
 import zlib from 'node:zlib'
 import { StrakeError } from '../errors/index.ts'
 import type { ByteStream } from '../store/index.ts'
-import { layerInvalid, limitExceeded, type LayerLimits } from './limits.ts'
+import { type LayerLimits, layerInvalid, limitExceeded } from './limits.ts'
 import { ByteSource } from './source.ts'
 
 /** A part of a frame; `last` is its last part. */
@@ -62,14 +62,19 @@ async function* frameParts(source: ByteSource, limits: LayerLimits): AsyncGenera
   }
 }
 
-async function* frame(magic: Buffer, need: (length: number) => Promise<Buffer>, limits: LayerLimits): AsyncGenerator<FramePart, void, void> {
+async function* frame(
+  magic: Buffer,
+  need: (length: number) => Promise<Buffer>,
+  limits: LayerLimits,
+): AsyncGenerator<FramePart, void, void> {
   const descriptor = await need(1)
   const flags = descriptor[0] ?? 0
   const single = (flags & 0x20) !== 0
   const dictionaryBytes = [0, 1, 2, 4][flags & 3] ?? 0
   const sizeBytes = [single ? 1 : 0, 2, 4, 8][flags >> 6] ?? 0
   const rest = await need((single ? 0 : 1) + dictionaryBytes + sizeBytes)
-  if (dictionaryBytes > 0 && rest.subarray(single ? 0 : 1, (single ? 0 : 1) + dictionaryBytes).some((byte) => byte !== 0)) throw layerInvalid('the zstd data needs a dictionary')
+  if (dictionaryBytes > 0 && rest.subarray(single ? 0 : 1, (single ? 0 : 1) + dictionaryBytes).some((byte) => byte !== 0))
+    throw layerInvalid('the zstd data needs a dictionary')
   const window = single ? contentSize(rest, sizeBytes) : windowSize(rest[0] ?? 0)
   if (window > limits.windowBytes) throw limitExceeded('windowBytes', limits.windowBytes, 'window of the zstd data')
   yield { bytes: Buffer.concat([magic, descriptor, rest]), last: false }
@@ -128,10 +133,14 @@ async function* decodeInWasm(parts: AsyncIterable<FramePart>): AsyncGenerator<Bu
   await decoder.init()
   const input = parts[Symbol.asyncIterator]()
   const ahead: Buffer[] = []
-  const pieces: Iterable<Uint8Array> = { [Symbol.iterator]: () => ({ next: () => {
-    const value = ahead.pop()
-    return value === undefined ? { done: true, value: undefined } : { done: false, value }
-  } }) }
+  const pieces: Iterable<Uint8Array> = {
+    [Symbol.iterator]: () => ({
+      next: () => {
+        const value = ahead.pop()
+        return value === undefined ? { done: true, value: undefined } : { done: false, value }
+      },
+    }),
+  }
   const output = decoder.decodeStreaming(pieces)
   for (let idle = 0; idle < idleCalls; idle += 1) {
     if (ahead.length === 0) {

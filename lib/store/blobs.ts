@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { StrakeError } from '../errors/index.ts'
-import { algorithmOf, digestOf, hexOf, toDigest, type Digest, type DigestAlgorithm } from './digest.ts'
+import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, toDigest } from './digest.ts'
 import { failedWith, syncDirectory } from './files.ts'
 import { ownedName } from './owner.ts'
 
@@ -77,7 +77,9 @@ export class Blobs {
     try {
       const found = await this.#writeTemporary(file, source instanceof Uint8Array ? [source] : source, algorithm, expected)
       if (expected.digest !== undefined && found.digest !== expected.digest) {
-        throw new StrakeError('digest_mismatch', `content has digest ${found.digest}, not ${expected.digest}`, { details: { expected: expected.digest, actual: found.digest } })
+        throw new StrakeError('digest_mismatch', `content has digest ${found.digest}, not ${expected.digest}`, {
+          details: { expected: expected.digest, actual: found.digest },
+        })
       }
       await this.#publish(file, found.digest)
       return found
@@ -116,10 +118,16 @@ export class Blobs {
   async read(digest: Digest, maxSize = readLimit): Promise<Buffer> {
     const size = await this.size(digest)
     if (size === undefined) throw missing(digest)
-    if (size > maxSize) throw new StrakeError('limit_exceeded', `blob ${digest} has ${size} bytes; at most ${maxSize} are read into memory`, { details: { limit: 'blobBytes', maximum: maxSize, size } })
+    if (size > maxSize)
+      throw new StrakeError('limit_exceeded', `blob ${digest} has ${size} bytes; at most ${maxSize} are read into memory`, {
+        details: { limit: 'blobBytes', maximum: maxSize, size },
+      })
     const bytes = await readFile(this.path(digest))
     if (digestOf(bytes, algorithmOf(digest)) !== digest) {
-      throw new StrakeError('store_invalid', `the content of blob ${digest} has changed on disk`, { hint: `delete ${this.path(digest)} and fetch or build it again`, details: { digest } })
+      throw new StrakeError('store_invalid', `the content of blob ${digest} has changed on disk`, {
+        hint: `delete ${this.path(digest)} and fetch or build it again`,
+        details: { digest },
+      })
     }
     return bytes
   }
@@ -155,14 +163,18 @@ async function writeAll(handle: FileHandle, piece: Uint8Array): Promise<void> {
 }
 
 function refuseTooLong(size: number, expected: Expected): void {
-  if (expected.size !== undefined && size > expected.size) throw sizeMismatch(`more than the ${expected.size} bytes announced`, size, expected.size)
+  if (expected.size !== undefined && size > expected.size)
+    throw sizeMismatch(`more than the ${expected.size} bytes announced`, size, expected.size)
   if (expected.maxSize !== undefined && size > expected.maxSize) {
-    throw new StrakeError('limit_exceeded', `content has more than ${expected.maxSize} bytes`, { details: { limit: 'blobBytes', maximum: expected.maxSize } })
+    throw new StrakeError('limit_exceeded', `content has more than ${expected.maxSize} bytes`, {
+      details: { limit: 'blobBytes', maximum: expected.maxSize },
+    })
   }
 }
 
 function checkSize(size: number, expected: Expected): number {
-  if (expected.size !== undefined && size !== expected.size) throw sizeMismatch(`${size} bytes instead of ${expected.size}`, size, expected.size)
+  if (expected.size !== undefined && size !== expected.size)
+    throw sizeMismatch(`${size} bytes instead of ${expected.size}`, size, expected.size)
   return size
 }
 

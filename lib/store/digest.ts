@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { StrakeError, type ErrorCode } from '../errors/index.ts'
+import { type ErrorCode, StrakeError } from '../errors/index.ts'
 
 declare const brand: unique symbol
 
@@ -22,7 +22,9 @@ export function isDigest(value: unknown): value is Digest {
  */
 export function parseDigest(value: unknown, code: ErrorCode = 'invalid_argument'): Digest {
   if (isDigest(value)) return value
-  throw new StrakeError(code, `not a digest: ${describe(value)}`, { hint: 'a digest is sha256: and 64 hex digits, or sha512: and 128, in lower case' })
+  throw new StrakeError(code, `not a digest: ${describe(value)}`, {
+    hint: 'a digest is sha256: and 64 hex digits, or sha512: and 128, in lower case',
+  })
 }
 
 function describe(value: unknown): string {

@@ -70,10 +70,13 @@ async function waitForTurn(path: string, self: Contender, options: LockOptions):
     // A directory scan may miss a contender that goes from `choose` to `take` meanwhile; the next scan cannot miss it too.
     const ahead = (await livingAhead(path, self)) ?? (await livingAhead(path, self))
     if (ahead === undefined) return
-    if (options.signal?.aborted) throw new StrakeError('aborted', `waiting for the lock ${path} was aborted`, { cause: options.signal.reason })
+    if (options.signal?.aborted)
+      throw new StrakeError('aborted', `waiting for the lock ${path} was aborted`, { cause: options.signal.reason })
     if (Date.now() > deadline) {
       const holder = ownerIn(ahead.name)
-      throw new StrakeError('store_busy', `the lock ${path} is held by process ${holder?.split('-')[0] ?? 'unknown'}`, { details: { path, holder } })
+      throw new StrakeError('store_busy', `the lock ${path} is held by process ${holder?.split('-')[0] ?? 'unknown'}`, {
+        details: { path, holder },
+      })
     }
     await sleep(pause)
   }

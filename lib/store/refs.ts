@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
-import { isDigest, type Digest } from './digest.ts'
+import { type Digest, isDigest } from './digest.ts'
 import { failedWith, replaceFile } from './files.ts'
 import type { FileLock } from './lock.ts'
 import { ownedName } from './owner.ts'
@@ -125,28 +125,49 @@ function withName(descriptor: Descriptor, name: string | undefined): Descriptor 
   return kept.length === 0 ? rest : { ...rest, annotations: Object.fromEntries(kept) }
 }
 
-export function formatIndex(index: { readonly manifests: readonly Descriptor[]; readonly rest?: Readonly<Record<string, unknown>> }): string {
-  return JSON.stringify({ ...index.rest, schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: index.manifests })
+export function formatIndex(index: {
+  readonly manifests: readonly Descriptor[]
+  readonly rest?: Readonly<Record<string, unknown>>
+}): string {
+  return JSON.stringify({
+    ...index.rest,
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: index.manifests,
+  })
 }
 
 function parseIndex(text: string, file: string): Index {
-  const invalid = (why: string, cause?: unknown): StrakeError => new StrakeError('store_invalid', `${file} ${why}`, { hint: 'it is the list of image names; restore it, or move it away to start with an empty one', cause })
+  const invalid = (why: string, cause?: unknown): StrakeError =>
+    new StrakeError('store_invalid', `${file} ${why}`, {
+      hint: 'it is the list of image names; restore it, or move it away to start with an empty one',
+      cause,
+    })
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
     throw invalid('is not JSON', cause)
   }
-  if (typeof value !== 'object' || value === null || !('manifests' in value) || !Array.isArray(value.manifests)) throw invalid('is not an image index')
+  if (typeof value !== 'object' || value === null || !('manifests' in value) || !Array.isArray(value.manifests))
+    throw invalid('is not an image index')
   const { manifests, ...rest } = value
-  return { rest, manifests: (manifests as unknown[]).map((each) => {
-    if (!isDescriptor(each)) throw invalid('has an entry that is not a descriptor')
-    return each
-  }) }
+  return {
+    rest,
+    manifests: (manifests as unknown[]).map((each) => {
+      if (!isDescriptor(each)) throw invalid('has an entry that is not a descriptor')
+      return each
+    }),
+  }
 }
 
 function isDescriptor(value: unknown): value is Descriptor {
   if (typeof value !== 'object' || value === null) return false
   const { mediaType, digest, size, annotations } = value as Record<string, unknown>
-  return typeof mediaType === 'string' && isDigest(digest) && typeof size === 'number' && (annotations === undefined || (typeof annotations === 'object' && annotations !== null))
+  return (
+    typeof mediaType === 'string' &&
+    isDigest(digest) &&
+    typeof size === 'number' &&
+    (annotations === undefined || (typeof annotations === 'object' && annotations !== null))
+  )
 }

@@ -15,9 +15,9 @@ const directories: readonly StoreDirectory[] = ['content', 'snapshots', 'contain
 
 /** `$STRAKE_ROOT`, else /var/lib/strake for root, else `$XDG_DATA_HOME/strake`, else ~/.local/share/strake. */
 export function defaultRoot(env: NodeJS.ProcessEnv = process.env): string {
-  if (env['STRAKE_ROOT']) return resolve(env['STRAKE_ROOT'])
+  if (env.STRAKE_ROOT) return resolve(env.STRAKE_ROOT)
   if (process.getuid?.() === 0) return '/var/lib/strake'
-  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'strake')
+  return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'strake')
 }
 
 export interface StoreOptions {
@@ -53,7 +53,11 @@ export class Store {
       for (const each of directories) await mkdir(store.path(each), { recursive: true, mode: 0o700 })
       await store.#makeLayout()
     } catch (cause) {
-      throw new StrakeError('store_invalid', `the store ${store.root} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { hint: 'set STRAKE_ROOT to a directory that you may write to', cause })
+      throw new StrakeError(
+        'store_invalid',
+        `the store ${store.root} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { hint: 'set STRAKE_ROOT to a directory that you may write to', cause },
+      )
     }
     await store.sweep()
     return store

@@ -7,12 +7,24 @@ import { Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
-  return await promise.then(() => 'none', (error: { code?: string; message: string }) => error.code ?? error.message)
+  return await promise.then(
+    () => 'none',
+    (error: { code?: string; message: string }) => error.code ?? error.message,
+  )
 }
 
 async function newImage(store: Store, content: string, created?: string): Promise<NewImage> {
   const layer = await storeLayer(store, [{ path: 'f', type: 'file', content }])
-  return { config: { platform: hostPlatform, config: { Cmd: ['/f'] }, diffIds: [layer.diffId], history: [{ created_by: 'test' }], ...(created ? { created } : {}) }, layers: [layer.descriptor] }
+  return {
+    config: {
+      platform: hostPlatform,
+      config: { Cmd: ['/f'] },
+      diffIds: [layer.diffId],
+      history: [{ created_by: 'test' }],
+      ...(created ? { created } : {}),
+    },
+    layers: [layer.descriptor],
+  }
 }
 
 test('an image comes back by its names, its digest, its id and the first digits of them', async () => {
@@ -25,10 +37,20 @@ test('an image comes back by its names, its digest, its id and the first digits 
   assert.is(put.layers.length, 1)
   assert.is(put.layers[0]?.chainId, put.layers[0]?.diffId)
   assert.ok(put.size > (put.layers[0]?.size ?? 0))
-  for (const name of ['app', 'app:2', 'library/app:latest', put.digest, put.id, put.digest.slice(7), put.id.slice(7, 19), `app@${put.digest}`]) {
+  for (const name of [
+    'app',
+    'app:2',
+    'library/app:latest',
+    put.digest,
+    put.id,
+    put.digest.slice(7),
+    put.id.slice(7, 19),
+    `app@${put.digest}`,
+  ]) {
     assert.equal(await images.get(name), put, name)
   }
-  for (const name of ['nope', 'app:3', `other@${put.digest}`, `sha256:${'0'.repeat(64)}`]) assert.is(await codeOf(images.get(name)), 'image_not_found', name)
+  for (const name of ['nope', 'app:3', `other@${put.digest}`, `sha256:${'0'.repeat(64)}`])
+    assert.is(await codeOf(images.get(name)), 'image_not_found', name)
   assert.is(await codeOf(images.get('No Name')), 'invalid_reference')
 })
 
@@ -39,7 +61,13 @@ test('the same image put twice is one image; one without a name is kept', async 
   const first = await images.put(await newImage(store, 'one', '2024-01-01T00:00:00Z'))
   await images.put(await newImage(store, 'one', '2024-01-01T00:00:00Z'), { tags: ['a:1'] })
   const other = await images.put(await newImage(store, 'two', '2025-01-01T00:00:00Z'))
-  assert.equal((await images.list()).map(({ digest, tags }) => [digest, tags]), [[other.digest, []], [first.digest, ['a:1']]])
+  assert.equal(
+    (await images.list()).map(({ digest, tags }) => [digest, tags]),
+    [
+      [other.digest, []],
+      [first.digest, ['a:1']],
+    ],
+  )
 })
 
 test('a tag moves to the image it is given to, and goes when it is taken away', async () => {
@@ -76,7 +104,10 @@ test('an image that has rotted is told of when asked for, and does not spoil the
   const { id } = await images.put(await newImage(store, 'two'), { tags: ['bad'] })
   writeFileSync(store.blobs.path(id), '{}')
   assert.is(await codeOf(images.get('bad')), 'store_invalid')
-  assert.equal((await images.list()).map(({ tags }) => tags), [['good:latest']])
+  assert.equal(
+    (await images.list()).map(({ tags }) => tags),
+    [['good:latest']],
+  )
 })
 
 test.run()

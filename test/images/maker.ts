@@ -1,8 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { configMediaType, indexMediaType, manifestMediaType, type Platform } from '../../lib/images/index.ts'
-import { digestOf, hexOf } from '../../lib/store/index.ts'
+import { configMediaType, indexMediaType, manifestMediaType, type Platform, parsePlatform } from '../../lib/images/index.ts'
+import { type LayerEntry, packLayer } from '../../lib/layers/index.ts'
+import { digestOf, hexOf, Store } from '../../lib/store/index.ts'
+import { dir, file, tar } from '../layers/tar-maker.ts'
+import { temporaryDirectory } from '../support/temporary.ts'
 
 export interface MadeImage {
   readonly descriptor: { mediaType: string; digest: string; size: number; annotations?: Record<string, string>; platform?: Platform }
@@ -10,23 +13,60 @@ export interface MadeImage {
 }
 
 /** An image of layers (uncompressed tars), gzipped or not, as its blobs by digest. */
-export function makeImage(layers: readonly Buffer[], options: { gzip?: boolean; tag?: string; platform?: Platform; config?: object; manifest?: object } = {}): MadeImage {
+export function makeImage(
+  layers: readonly Buffer[],
+  options: { gzip?: boolean; tag?: string; platform?: Platform; config?: object; manifest?: object } = {},
+): MadeImage {
   const blobs = new Map<string, Buffer>()
   const add = (mediaType: string, bytes: Buffer) => {
     blobs.set(digestOf(bytes), bytes)
     return { mediaType, digest: digestOf(bytes), size: bytes.length }
   }
-  const stored = layers.map((each) => add(`application/vnd.oci.image.layer.v1.tar${options.gzip ? '+gzip' : ''}`, options.gzip ? gzipSync(each) : each))
-  const config = add(configMediaType, Buffer.from(JSON.stringify({ architecture: options.platform?.architecture ?? 'amd64', os: 'linux', config: { Env: ['A=b'], Cmd: ['/x'] }, rootfs: { type: 'layers', diff_ids: layers.map((each) => digestOf(each)) }, history: [], ...options.config })))
-  const manifest = add(manifestMediaType, Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: manifestMediaType, config, layers: stored, ...options.manifest })))
-  return { blobs, descriptor: { ...manifest, ...(options.tag ? { annotations: { 'org.opencontainers.image.ref.name': options.tag } } : {}), ...(options.platform ? { platform: options.platform } : {}) } }
+  const stored = layers.map((each) =>
+    add(`application/vnd.oci.image.layer.v1.tar${options.gzip ? '+gzip' : ''}`, options.gzip ? gzipSync(each) : each),
+  )
+  const config = add(
+    configMediaType,
+    Buffer.from(
+      JSON.stringify({
+        architecture: options.platform?.architecture ?? 'amd64',
+        os: 'linux',
+        config: { Env: ['A=b'], Cmd: ['/x'] },
+        rootfs: { type: 'layers', diff_ids: layers.map((each) => digestOf(each)) },
+        history: [],
+        ...options.config,
+      }),
+    ),
+  )
+  const manifest = add(
+    manifestMediaType,
+    Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: manifestMediaType, config, layers: stored, ...options.manifest })),
+  )
+  return {
+    blobs,
+    descriptor: {
+      ...manifest,
+      ...(options.tag ? { annotations: { 'org.opencontainers.image.ref.name': options.tag } } : {}),
+      ...(options.platform ? { platform: options.platform } : {}),
+    },
+  }
 }
 
 export function makeIndex(images: readonly MadeImage[], tag?: string): MadeImage {
-  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: indexMediaType, manifests: images.map(({ descriptor }) => descriptor) }))
+  const bytes = Buffer.from(
+    JSON.stringify({ schemaVersion: 2, mediaType: indexMediaType, manifests: images.map(({ descriptor }) => descriptor) }),
+  )
   const blobs = new Map(images.flatMap((image) => [...image.blobs]))
   blobs.set(digestOf(bytes), bytes)
-  return { blobs, descriptor: { mediaType: indexMediaType, digest: digestOf(bytes), size: bytes.length, ...(tag ? { annotations: { 'org.opencontainers.image.ref.name': tag } } : {}) } }
+  return {
+    blobs,
+    descriptor: {
+      mediaType: indexMediaType,
+      digest: digestOf(bytes),
+      size: bytes.length,
+      ...(tag ? { annotations: { 'org.opencontainers.image.ref.name': tag } } : {}),
+    },
+  }
 }
 
 /** Files of an OCI layout, by path. */
@@ -43,4 +83,30 @@ export function writeFiles(root: string, files: ReadonlyMap<string, Buffer>): st
     writeFileSync(join(root, path), bytes)
   }
   return root
+}
+
+/** Files, and links, as a tar. */
+export async function tarOf(files: ReadonlyMap<string, Buffer>, links: readonly LayerEntry[] = []): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for await (const piece of packLayer([...[...files].map(([path, content]): LayerEntry => ({ path, type: 'file', content })), ...links]))
+    pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+export const layers = [tar(dir('etc'), file('etc/a', 'a')), tar(file('etc/b', 'b'))]
+export const amd64 = makeImage(layers, { gzip: true, platform: parsePlatform('linux/amd64') })
+export const arm64 = makeImage(layers, { platform: parsePlatform('linux/arm64') })
+
+export interface Bench extends AsyncDisposable {
+  readonly store: Store
+  readonly path: string
+}
+
+export async function bench(): Promise<Bench> {
+  const directory = temporaryDirectory('import')
+  return {
+    store: await Store.open(join(directory.path, 'store')),
+    path: directory.path,
+    [Symbol.asyncDispose]: async () => directory[Symbol.dispose](),
+  }
 }

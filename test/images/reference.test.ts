@@ -44,22 +44,57 @@ for (const [text, whole, familiar] of valid) {
 }
 
 const invalid: readonly [string, string][] = [
-  ['nothing', ''], ['a space', 'a b'], ['a leading space', ' a'], ['a newline', 'a\n'], ['I11: ..', '../a'], ['I11: .. inside', 'a/../b'], ['I11: an escape', 'a%2eb'],
-  ['upper case', 'Debian'], ['upper case in a repository', 'host.x/App'], ['a leading slash', '/a'], ['a trailing slash', 'a/'], ['a double slash', 'a//b'], ['a leading dash', '-a'],
-  ['a trailing dash', 'a-'], ['three underscores', 'a___b'], ['two dots', 'a..b'], ['an empty tag', 'a:'], ['a tag with a leading dot', 'a:.b'], ['a tag with a slash', 'a:b/c'],
-  ['I11: a tag of 129 characters', `a:${'t'.repeat(129)}`], ['I11: a name of 300 characters', 'n'.repeat(300)], ['I11: a reference of 3,000', 'n'.repeat(3000)],
-  ['I11: a tag that looks like a digest', `a:sha256:${hex}`], ['I04: 63 digits', `a@sha256:${hex.slice(1)}`], ['I04: upper-case digits', `a@sha256:${hex.toUpperCase()}`],
-  ['I04: a path for a digest', 'a@sha256:../../x'], ['an unknown algorithm', `a@md5:${'0'.repeat(32)}`], ['two digests', `a@${digest}@${digest}`], ['an image id', hex], ['only a tag', ':latest'],
-  ['only a digest', `@${digest}`], ['a scheme', 'https://host/a'], ['a port that is none', 'host:port/a'], ['a NUL', 'a\0b'], ['letters beyond ASCII', 'dëbian'], ['a host with a trailing dash', 'host-.x/a'],
+  ['nothing', ''],
+  ['a space', 'a b'],
+  ['a leading space', ' a'],
+  ['a newline', 'a\n'],
+  ['I11: ..', '../a'],
+  ['I11: .. inside', 'a/../b'],
+  ['I11: an escape', 'a%2eb'],
+  ['upper case', 'Debian'],
+  ['upper case in a repository', 'host.x/App'],
+  ['a leading slash', '/a'],
+  ['a trailing slash', 'a/'],
+  ['a double slash', 'a//b'],
+  ['a leading dash', '-a'],
+  ['a trailing dash', 'a-'],
+  ['three underscores', 'a___b'],
+  ['two dots', 'a..b'],
+  ['an empty tag', 'a:'],
+  ['a tag with a leading dot', 'a:.b'],
+  ['a tag with a slash', 'a:b/c'],
+  ['I11: a tag of 129 characters', `a:${'t'.repeat(129)}`],
+  ['I11: a name of 300 characters', 'n'.repeat(300)],
+  ['I11: a reference of 3,000', 'n'.repeat(3000)],
+  ['I11: a tag that looks like a digest', `a:sha256:${hex}`],
+  ['I04: 63 digits', `a@sha256:${hex.slice(1)}`],
+  ['I04: upper-case digits', `a@sha256:${hex.toUpperCase()}`],
+  ['I04: a path for a digest', 'a@sha256:../../x'],
+  ['an unknown algorithm', `a@md5:${'0'.repeat(32)}`],
+  ['two digests', `a@${digest}@${digest}`],
+  ['an image id', hex],
+  ['only a tag', ':latest'],
+  ['only a digest', `@${digest}`],
+  ['a scheme', 'https://host/a'],
+  ['a port that is none', 'host:port/a'],
+  ['a NUL', 'a\0b'],
+  ['letters beyond ASCII', 'dëbian'],
+  ['a host with a trailing dash', 'host-.x/a'],
 ]
 for (const [what, text] of invalid) {
   test(`a reference with ${what} is refused`, () => {
-    assert.throws(() => parseReference(text), (error: { code?: string; hint?: string }) => error.code === 'invalid_reference' && typeof error.hint === 'string')
+    assert.throws(
+      () => parseReference(text),
+      (error: { code?: string; hint?: string }) => error.code === 'invalid_reference' && typeof error.hint === 'string',
+    )
   })
 }
 
 test('what is no string is refused as a reference, not as a TypeError', () => {
-  assert.throws(() => parseReference(undefined as unknown as string), (error: { code?: string }) => error.code === 'invalid_reference')
+  assert.throws(
+    () => parseReference(undefined as unknown as string),
+    (error: { code?: string }) => error.code === 'invalid_reference',
+  )
 })
 
 test.run()

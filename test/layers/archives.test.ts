@@ -1,11 +1,22 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, createReadStream, linkSync, mkdirSync, symlinkSync, truncateSync, writeFileSync, openSync, writeSync, closeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  createReadStream,
+  linkSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { walkTar } from '../../lib/layers/index.ts'
-import { skip } from '../support/skip.ts'
 import { has } from '../support/machine.ts'
+import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 
 const longName = `${'d'.repeat(120)}/${'f'.repeat(180)}`
@@ -47,7 +58,13 @@ async function check(archive: string, { keepsOldTimes }: Expectations): Promise<
     const content = Buffer.alloc(entry.size)
     for await (const { offset, bytes } of entry.pieces()) bytes.copy(content, offset)
     const path = entry.path.toString('latin1').replace(/^\.\//, '').replace(/\/$/, '')
-    seen.set(path, { type: entry.type, mode: entry.mode, content, linkPath: entry.linkPath.toString().replace(/^\.\//, ''), sec: entry.mtime.sec })
+    seen.set(path, {
+      type: entry.type,
+      mode: entry.mode,
+      content,
+      linkPath: entry.linkPath.toString().replace(/^\.\//, ''),
+      sec: entry.mtime.sec,
+    })
   }
   const get = (path: string) => seen.get(path) ?? assert.unreachable(`${path.slice(0, 40)} is missing`)
   assert.is(get(longName)?.content.toString(), 'long')
@@ -88,7 +105,10 @@ for (const format of ['pax', 'gnutar']) {
     using directory = temporaryDirectory('bsdtar')
     makeTree(join(directory.path, 'tree'))
     const archive = join(directory.path, 'a.tar')
-    execFileSync('bsdtar', ['--format', format, '-C', join(directory.path, 'tree'), '-cf', archive, '.'], { env: { ...process.env, LC_ALL: 'C.UTF-8' }, stdio: 'pipe' })
+    execFileSync('bsdtar', ['--format', format, '-C', join(directory.path, 'tree'), '-cf', archive, '.'], {
+      env: { ...process.env, LC_ALL: 'C.UTF-8' },
+      stdio: 'pipe',
+    })
     await check(archive, { keepsOldTimes: format === 'pax' })
   })
 }
@@ -99,8 +119,13 @@ for (const format of ['GNU_FORMAT', 'PAX_FORMAT']) {
     using directory = temporaryDirectory('tarfile')
     makeTree(join(directory.path, 'tree'))
     const archive = join(directory.path, 'a.tar')
-    execFileSync('python3', ['-c', `import tarfile, sys
-with tarfile.open(sys.argv[1], 'w', format=tarfile.${format}) as t: t.add(sys.argv[2], arcname='.')`, archive, join(directory.path, 'tree')])
+    execFileSync('python3', [
+      '-c',
+      `import tarfile, sys
+with tarfile.open(sys.argv[1], 'w', format=tarfile.${format}) as t: t.add(sys.argv[2], arcname='.')`,
+      archive,
+      join(directory.path, 'tree'),
+    ])
     await check(archive, { keepsOldTimes: true })
   })
 }

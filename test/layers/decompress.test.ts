@@ -18,7 +18,10 @@ async function all(stream: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, lim
 }
 
 async function failure(bytes: Uint8Array, limits?: Partial<LayerLimits>): Promise<string> {
-  return await all(sliced(bytes, 1000), limits).then(() => 'none', (error: { code?: string; details?: { limit?: string } }) => [error.code, error.details?.limit].filter(Boolean).join(' '))
+  return await all(sliced(bytes, 1000), limits).then(
+    () => 'none',
+    (error: { code?: string; details?: { limit?: string } }) => [error.code, error.details?.limit].filter(Boolean).join(' '),
+  )
 }
 
 /** Text that compresses, and does not repeat. */
@@ -96,7 +99,10 @@ test('zstd of matches farther apart than 64 MB gives its content', async () => {
   if (!has('zstd')) return skip('zstd is not installed')
   using directory = temporaryDirectory('zstd')
   const path = join(directory.path, 'long')
-  const noise = execFileSync('openssl', ['enc', '-aes-128-ctr', '-K', '0'.repeat(32), '-iv', '0'.repeat(32)], { input: Buffer.alloc(70_000_000), maxBuffer: 1 << 28 })
+  const noise = execFileSync('openssl', ['enc', '-aes-128-ctr', '-K', '0'.repeat(32), '-iv', '0'.repeat(32)], {
+    input: Buffer.alloc(70_000_000),
+    maxBuffer: 1 << 28,
+  })
   writeFileSync(path, Buffer.concat([noise, noise.subarray(0, 1_000_000)]))
   execFileSync('zstd', ['-q', '-1', '--long=27', path])
   assert.ok(readFileSync(`${path}.zst`).length < 70_900_000, 'the match was found')
@@ -105,16 +111,24 @@ test('zstd of matches farther apart than 64 MB gives its content', async () => {
 
 const bad: readonly [string, Buffer, string][] = [
   ['L12: a window of 2 GB', frame([0, 0xa8], Buffer.from('x')), 'limit_exceeded windowBytes'],
-  ['L12: a window of 2 GB in the second frame', Buffer.concat([frame([0, 0x58], Buffer.from('x')), frame([0, 0xa8], Buffer.from('x'))]), 'limit_exceeded windowBytes'],
+  [
+    'L12: a window of 2 GB in the second frame',
+    Buffer.concat([frame([0, 0x58], Buffer.from('x')), frame([0, 0xa8], Buffer.from('x'))]),
+    'limit_exceeded windowBytes',
+  ],
   ['L12: a single segment of 1 GB', frame([0xa0, 0, 0, 0, 0x40], Buffer.from('x')), 'limit_exceeded windowBytes'],
   ['a dictionary', frame([1, 0x58, 7], Buffer.from('x')), 'layer_invalid'],
   ['a block of the reserved kind', Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x58, 7, 0, 0])]), 'layer_invalid'],
   ['a frame cut short', frame([0, 0x58], Buffer.from('abcdef')).subarray(0, 12), 'layer_invalid'],
-  ['a compressed block that is none', (() => {
-    const bytes = frame([0, 0x58], Buffer.from('garbage garbage'))
-    bytes[6] = (bytes[6] ?? 0) | 4
-    return bytes
-  })(), 'layer_invalid'],
+  [
+    'a compressed block that is none',
+    (() => {
+      const bytes = frame([0, 0x58], Buffer.from('garbage garbage'))
+      bytes[6] = (bytes[6] ?? 0) | 4
+      return bytes
+    })(),
+    'layer_invalid',
+  ],
   ['bytes after the last frame', Buffer.concat([frame([0, 0x58], Buffer.from('x')), Buffer.from('more')]), 'layer_invalid'],
 ]
 for (const [what, bytes, expected] of bad) {
@@ -134,7 +148,13 @@ test('a failing source fails as it did, compressed or not', async () => {
       yield bytes.subarray(0, 200)
       throw new Error('the network is gone')
     }
-    assert.is(await all(source()).then(() => '', (error: Error) => error.message), 'the network is gone')
+    assert.is(
+      await all(source()).then(
+        () => '',
+        (error: Error) => error.message,
+      ),
+      'the network is gone',
+    )
   }
 })
 

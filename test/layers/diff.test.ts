@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { diffLayer, diffEntries, walkTar, type DiffOptions, type PackOptions } from '../../lib/layers/index.ts'
+import { type DiffOptions, diffEntries, diffLayer, type PackOptions, walkTar } from '../../lib/layers/index.ts'
 import { flags, layout, type Op } from '../../lib/sys/index.ts'
-import { confined, type Agent } from '../../lib/zygote/index.ts'
+import { type Agent, confined } from '../../lib/zygote/index.ts'
 import { dir, file, link, raw, symlink, tar } from './tar-maker.ts'
 import { readTree } from './tree-reader.ts'
-import { workshop, type Workshop } from './workshop.ts'
+import { type Workshop, workshop } from './workshop.ts'
 
 const test = suite('diff')
 let shop: Workshop
@@ -19,9 +19,22 @@ test.after(async () => {
 })
 
 const { O_WRONLY, O_CREAT } = flags.O
-const write = (path: string, text = '', mode = 0o644): Op => ({ op: 'write', path, flags: O_WRONLY | O_CREAT, mode, data: Buffer.from(text) })
+const write = (path: string, text = '', mode = 0o644): Op => ({
+  op: 'write',
+  path,
+  flags: O_WRONLY | O_CREAT,
+  mode,
+  data: Buffer.from(text),
+})
 const mkdir = (path: string, mode = 0o755): Op => ({ op: 'mkdir', path, mode })
-const times = (path: string, sec = 0, nsec = 0): Op => ({ op: 'setTimes', path, atimeSec: sec, atimeNsec: nsec, mtimeSec: sec, mtimeNsec: nsec })
+const times = (path: string, sec = 0, nsec = 0): Op => ({
+  op: 'setTimes',
+  path,
+  atimeSec: sec,
+  atimeNsec: nsec,
+  mtimeSec: sec,
+  mtimeNsec: nsec,
+})
 
 /** The entries of a diff, a line each. */
 async function entriesOf(agent: Agent, options: DiffOptions & PackOptions = {}): Promise<string[]> {
@@ -41,7 +54,14 @@ async function entriesOf(agent: Agent, options: DiffOptions & PackOptions = {}):
 
 test('entries are sorted by their bytes, directories before what is in them', async () => {
   await using agent = await shop.scratch()
-  await agent.run([mkdir('/b'), write('/b/z', 'x'), write('/b.c'), mkdir('/B'), write('/a'), { op: 'write', path: Buffer.from('/\xff', 'latin1'), flags: O_WRONLY | O_CREAT, mode: 0o644, data: Buffer.from('y') }])
+  await agent.run([
+    mkdir('/b'),
+    write('/b/z', 'x'),
+    write('/b.c'),
+    mkdir('/B'),
+    write('/a'),
+    { op: 'write', path: Buffer.from('/\xff', 'latin1'), flags: O_WRONLY | O_CREAT, mode: 0o644, data: Buffer.from('y') },
+  ])
   assert.equal(await entriesOf(agent), ['B/ directory', 'a file', 'b/ directory', 'b/z file "x"', 'b.c file', '\xff file "y"'])
 })
 
@@ -62,29 +82,77 @@ test('packing the same tree twice gives the same bytes, made in another order to
 test("overlayfs' whiteouts and opaque marks become names, its own xattrs are never shipped", async () => {
   await using agent = await shop.scratch()
   await agent.run([
-    mkdir('/d'), { op: 'setXattr', path: '/d', name: 'user.overlay.opaque', value: Buffer.from('y') }, { op: 'setXattr', path: '/d', name: 'user.k', value: Buffer.from('v') },
-    { op: 'setXattr', path: '/d', name: 'user.overlay.impure', value: Buffer.from('y') }, write('/d/f', 'x'),
-    { op: 'mknod', path: '/d/gone', mode: flags.S.S_IFCHR }, { op: 'mknod', path: '/w', mode: flags.S.S_IFCHR },
-    write('/n'), { op: 'setXattr', path: '/n', name: 'user.overlay.origin', value: Buffer.from('x') },
+    mkdir('/d'),
+    { op: 'setXattr', path: '/d', name: 'user.overlay.opaque', value: Buffer.from('y') },
+    { op: 'setXattr', path: '/d', name: 'user.k', value: Buffer.from('v') },
+    { op: 'setXattr', path: '/d', name: 'user.overlay.impure', value: Buffer.from('y') },
+    write('/d/f', 'x'),
+    { op: 'mknod', path: '/d/gone', mode: flags.S.S_IFCHR },
+    { op: 'mknod', path: '/w', mode: flags.S.S_IFCHR },
+    write('/n'),
+    { op: 'setXattr', path: '/n', name: 'user.overlay.origin', value: Buffer.from('x') },
   ])
-  assert.equal(await entriesOf(agent), ['d/ directory user.k=v', 'd/.wh..wh..opq file', 'd/f file "x"', 'd/.wh.gone file', 'n file', '.wh.w file'])
+  assert.equal(await entriesOf(agent), [
+    'd/ directory user.k=v',
+    'd/.wh..wh..opq file',
+    'd/f file "x"',
+    'd/.wh.gone file',
+    'n file',
+    '.wh.w file',
+  ])
 })
 
 test('what the kernel writes into an upper is what the layer says, and it unpacks to the same upper', async () => {
-  const { chain } = await shop.unpack([tar(dir('keep', 0o711), file('keep/a', 'a'), file('keep/b', 'b'), dir('gone'), file('gone/x'), dir('anew'), file('anew/old'), file('f', 'old'), symlink('l', 'f'), link('h', 'f'))])
+  const { chain } = await shop.unpack([
+    tar(
+      dir('keep', 0o711),
+      file('keep/a', 'a'),
+      file('keep/b', 'b'),
+      dir('gone'),
+      file('gone/x'),
+      dir('anew'),
+      file('anew/old'),
+      file('f', 'old'),
+      symlink('l', 'f'),
+      link('h', 'f'),
+    ),
+  ])
   const lower = shop.snapshots.agentPath(chain[0] as never)
   const path = shop.directory()
   const work = shop.directory()
   await using upper = await shop.agent(path)
   {
-    await using merged = await confined(shop.zygote, [{ op: 'mount', source: 'overlay', target: layout.root, type: 'overlay', data: `lowerdir=${lower},upperdir=${path},workdir=${work},userxattr,volatile` }])
+    await using merged = await confined(shop.zygote, [
+      {
+        op: 'mount',
+        source: 'overlay',
+        target: layout.root,
+        type: 'overlay',
+        data: `lowerdir=${lower},upperdir=${path},workdir=${work},userxattr,volatile`,
+      },
+    ])
     await merged.run([
-      { op: 'unlink', path: '/keep/a' }, { op: 'removeTree', path: '/gone' }, { op: 'removeTree', path: '/anew' }, mkdir('/anew'), write('/anew/new', 'n'),
-      { op: 'write', path: '/f', flags: O_WRONLY | flags.O.O_APPEND, data: Buffer.from('er') }, { op: 'unlink', path: '/l' }, write('/l', 'now a file'),
+      { op: 'unlink', path: '/keep/a' },
+      { op: 'removeTree', path: '/gone' },
+      { op: 'removeTree', path: '/anew' },
+      mkdir('/anew'),
+      write('/anew/new', 'n'),
+      { op: 'write', path: '/f', flags: O_WRONLY | flags.O.O_APPEND, data: Buffer.from('er') },
+      { op: 'unlink', path: '/l' },
+      write('/l', 'now a file'),
     ])
   }
   const lines = await entriesOf(upper)
-  assert.equal(lines, ['anew/ directory', 'anew/.wh..wh..opq file', 'anew/new file "n"', 'f file "older"', '.wh.gone file', 'keep/ directory', 'keep/.wh.a file', 'l file "now a file"'])
+  assert.equal(lines, [
+    'anew/ directory',
+    'anew/.wh..wh..opq file',
+    'anew/new file "n"',
+    'f file "older"',
+    '.wh.gone file',
+    'keep/ directory',
+    'keep/.wh.a file',
+    'l file "now a file"',
+  ])
   const before = await readTree(upper)
   const layer = await diffLayer(shop.store, upper, { ownership: shop.ownership })
   const bytes = await shop.store.blobs.read(layer.descriptor.digest)
@@ -97,7 +165,11 @@ test('what the kernel writes into an upper is what the layer says, and it unpack
 })
 
 function withoutMarks(tree: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(tree).map(([path, line]): [string, string] => [path, line.replace(/ user\.overlay\.\w+=[0-9a-f]*/g, '')]).sort())
+  return Object.fromEntries(
+    Object.entries(tree)
+      .map(([path, line]): [string, string] => [path, line.replace(/ user\.overlay\.\w+=[0-9a-f]*/g, '')])
+      .sort(),
+  )
 }
 
 test('hard links within the tree are links, one to something outside it is a file', async () => {
@@ -116,14 +188,21 @@ test('excluded paths and all under them are left out', async () => {
 test('fifos, odd links and empty trees are packed; sockets are left out', async () => {
   await using agent = await shop.scratch()
   assert.equal(await entriesOf(agent), [])
-  await agent.run([{ op: 'mknod', path: '/p', mode: flags.S.S_IFIFO | 0o600 }, { op: 'mknod', path: '/s', mode: flags.S.S_IFSOCK | 0o600 }, { op: 'symlink', target: Buffer.from('\xff\n', 'latin1'), path: '/l' }])
+  await agent.run([
+    { op: 'mknod', path: '/p', mode: flags.S.S_IFIFO | 0o600 },
+    { op: 'mknod', path: '/s', mode: flags.S.S_IFSOCK | 0o600 },
+    { op: 'symlink', target: Buffer.from('\xff\n', 'latin1'), path: '/l' },
+  ])
   assert.equal(await entriesOf(agent), [`l symlink -> ${Buffer.from('\xff\n', 'latin1').toString()}`, 'p fifo'])
 })
 
 test('more files than fit one request, and large ones, come whole; no fd is left open', async () => {
   await using agent = await shop.scratch()
   const count = 150
-  await agent.run([...Array.from({ length: count }, (_, each) => write(`/f${String(each).padStart(3, '0')}`, `${each}`.repeat(each + 1))), mkdir('/d')])
+  await agent.run([
+    ...Array.from({ length: count }, (_, each) => write(`/f${String(each).padStart(3, '0')}`, `${each}`.repeat(each + 1))),
+    mkdir('/d'),
+  ])
   for (let each = 0; each < 40; each += 1) await agent.run([mkdir(`/d/${each}`), write(`/d/${each}/big`, 'y'.repeat(200_000))])
   const before = readdirSync('/proc/self/fd').length
   const { descriptor } = await diffLayer(shop.store, agent)
@@ -135,7 +214,10 @@ test('more files than fit one request, and large ones, come whole; no fd is left
     for await (const piece of entry.pieces()) bytes += piece.bytes.length
   }
   assert.is(names.length, count + 1 + 80)
-  assert.is(bytes, Array.from({ length: count }, (_, each) => `${each}`.length * (each + 1)).reduce((sum, each) => sum + each, 0) + 40 * 200_000)
+  assert.is(
+    bytes,
+    Array.from({ length: count }, (_, each) => `${each}`.length * (each + 1)).reduce((sum, each) => sum + each, 0) + 40 * 200_000,
+  )
 })
 
 test('a reader that stops half-way leaves no fd open', async () => {
@@ -155,14 +237,48 @@ test('a reader that stops half-way leaves no fd open', async () => {
 test('an aborted diff ends, and stores nothing', async () => {
   await using agent = await shop.scratch()
   await agent.run([write('/f', 'x')])
-  const code = await diffLayer(shop.store, agent, { signal: AbortSignal.abort() }).then(() => 'none', (error: { code: string }) => error.code)
+  const code = await diffLayer(shop.store, agent, { signal: AbortSignal.abort() }).then(
+    () => 'none',
+    (error: { code: string }) => error.code,
+  )
   assert.is(code, 'aborted')
 })
 
 const trees: readonly [string, readonly Uint8Array[]][] = [
-  ['every kind of file', [tar({ ...dir('a', 0o2750), mtime: 100, gid: 3 }, { ...file('a/f', 'hello', { mode: 0o6604, uid: 1 }), mtime: 200 }, link('a/h', 'a/f'), symlink('a/s', '../x'), { name: 'p', type: '6', mode: 0o600 }, raw({ name: 't', data: 'x', pax: [['mtime', '-1.25']] }), raw({ name: 'x', pax: [['path', 'n'.repeat(250)]] }))]],
-  ['xattrs and capabilities', [tar(raw({ name: 'c', data: 'x', mode: 0o755, pax: [['SCHILY.xattr.security.capability', Buffer.from('0100000200200000000000000000000000000000', 'hex')], ['SCHILY.xattr.user.k', '\0\n=']] }))]],
-  ['whiteouts and opaque directories', [tar(file('f'), file('d/old'), file('w/old')), tar(file('.wh.f'), file('d/.wh..wh..opq'), file('d/new'), file('w/.wh.old'))]],
+  [
+    'every kind of file',
+    [
+      tar(
+        { ...dir('a', 0o2750), mtime: 100, gid: 3 },
+        { ...file('a/f', 'hello', { mode: 0o6604, uid: 1 }), mtime: 200 },
+        link('a/h', 'a/f'),
+        symlink('a/s', '../x'),
+        { name: 'p', type: '6', mode: 0o600 },
+        raw({ name: 't', data: 'x', pax: [['mtime', '-1.25']] }),
+        raw({ name: 'x', pax: [['path', 'n'.repeat(250)]] }),
+      ),
+    ],
+  ],
+  [
+    'xattrs and capabilities',
+    [
+      tar(
+        raw({
+          name: 'c',
+          data: 'x',
+          mode: 0o755,
+          pax: [
+            ['SCHILY.xattr.security.capability', Buffer.from('0100000200200000000000000000000000000000', 'hex')],
+            ['SCHILY.xattr.user.k', '\0\n='],
+          ],
+        }),
+      ),
+    ],
+  ],
+  [
+    'whiteouts and opaque directories',
+    [tar(file('f'), file('d/old'), file('w/old')), tar(file('.wh.f'), file('d/.wh..wh..opq'), file('d/new'), file('w/.wh.old'))],
+  ],
   ['the root', [tar({ ...dir('.', 0o755), mtime: 0 }, file('f'))]],
 ]
 for (const [what, layers] of trees) {

@@ -46,7 +46,8 @@ export function header(entry: RawEntry): Buffer {
   block.write('ustar\x0000', 257, 'latin1')
   if (entry.major !== undefined) block.write(octal(entry.major, 7), 329, 'latin1')
   if (entry.minor !== undefined) block.write(octal(entry.minor, 7), 337, 'latin1')
-  for (const [offset, bytes] of Object.entries(entry.patch ?? {})) (typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes).copy(block, Number(offset))
+  for (const [offset, bytes] of Object.entries(entry.patch ?? {}))
+    (typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes).copy(block, Number(offset))
   const sum = block.reduce((total, byte) => total + byte, 0) + (entry.badChecksum ? 1 : 0)
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return block
@@ -58,7 +59,8 @@ export function extended(type: string, data: Buffer): Buffer {
 
 export function raw(entry: RawEntry): Buffer {
   const records = entry.pax ?? []
-  const pax = records.length === 0 ? Buffer.alloc(0) : extended('x', Buffer.concat(records.map(([key, value]) => formatPaxRecord(key, value))))
+  const pax =
+    records.length === 0 ? Buffer.alloc(0) : extended('x', Buffer.concat(records.map(([key, value]) => formatPaxRecord(key, value))))
   return Buffer.concat([pax, header(entry), pad(Buffer.from(entry.data ?? ''))])
 }
 
@@ -76,3 +78,36 @@ export const dir = (name: string, mode = 0o755): RawEntry => ({ name: `${name}/`
 export const file = (name: string, data = '', more: RawEntry = {}): RawEntry => ({ name, data, ...more })
 export const link = (name: string, target: string): RawEntry => ({ name, type: '1', linkName: target })
 export const symlink = (name: string, target: string): RawEntry => ({ name, type: '2', linkName: target, mode: 0o777 })
+
+/** A number as GNU's base-256: big-endian, the first bit set. */
+export const base256 = (value: bigint, length: number): Buffer => {
+  const bytes = Buffer.alloc(length)
+  let rest = value < 0n ? value + (1n << BigInt(length * 8)) : value | (1n << BigInt(length * 8 - 1))
+  for (let at = length - 1; at >= 0; at -= 1) {
+    bytes[at] = Number(rest & 0xffn)
+    rest >>= 8n
+  }
+  return bytes
+}
+
+const gnuMagic = { 257: 'ustar  \0' }
+/** A field of 12 bytes. */
+export const number12 = (value: number): string => `${value.toString(8).padStart(11, '0')}\0`
+/** A sparse file in GNU's old form. */
+export const oldSparse = (
+  regions: readonly (readonly [number, number])[],
+  realsize: number,
+  data: string,
+  more: RawEntry = {},
+): RawEntry => ({
+  name: 'sparse',
+  type: 'S',
+  data,
+  ...more,
+  patch: {
+    ...gnuMagic,
+    386: regions.map(([offset, length]) => number12(offset) + number12(length)).join(''),
+    483: number12(realsize),
+    ...more.patch,
+  },
+})

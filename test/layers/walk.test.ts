@@ -1,7 +1,22 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { walkTar, type LayerLimits } from '../../lib/layers/index.ts'
-import { dir, endMark, extended, file, header, pad, raw, sliced, symlink, tar, type RawEntry } from './tar-maker.ts'
+import { type LayerLimits, walkTar } from '../../lib/layers/index.ts'
+import {
+  base256,
+  dir,
+  endMark,
+  extended,
+  file,
+  header,
+  number12,
+  oldSparse,
+  pad,
+  type RawEntry,
+  raw,
+  sliced,
+  symlink,
+  tar,
+} from './tar-maker.ts'
 
 interface Seen {
   readonly path: string
@@ -22,25 +37,32 @@ async function walk(bytes: Uint8Array, limits: Partial<LayerLimits> = {}, slice 
 }
 
 async function failure(bytes: Uint8Array, limits?: Partial<LayerLimits>): Promise<string> {
-  return await walk(bytes, limits).then(() => 'none', (error: { code?: string; details?: { limit?: string } }) => [error.code, error.details?.limit].filter(Boolean).join(' '))
-}
-
-const records = (data: string): Buffer => extended('x', Buffer.from(data, 'latin1'))
-const base256 = (value: bigint, length: number): Buffer => {
-  const bytes = Buffer.alloc(length)
-  let rest = value < 0n ? value + (1n << BigInt(length * 8)) : value | (1n << BigInt(length * 8 - 1))
-  for (let at = length - 1; at >= 0; at -= 1) {
-    bytes[at] = Number(rest & 0xffn)
-    rest >>= 8n
-  }
-  return bytes
+  return await walk(bytes, limits).then(
+    () => 'none',
+    (error: { code?: string; details?: { limit?: string } }) => [error.code, error.details?.limit].filter(Boolean).join(' '),
+  )
 }
 
 test('what a tar says does not depend on how its bytes arrive', async () => {
-  const bytes = tar(dir('a'), file('a/b', 'hello'.repeat(500)), symlink('a/l', 'b'), file('long', 'x', { pax: [['path', 'p'.repeat(200)], ['mtime', '1.5']] }))
+  const bytes = tar(
+    dir('a'),
+    file('a/b', 'hello'.repeat(500)),
+    symlink('a/l', 'b'),
+    file('long', 'x', {
+      pax: [
+        ['path', 'p'.repeat(200)],
+        ['mtime', '1.5'],
+      ],
+    }),
+  )
   const whole = (await walk(bytes)).map(({ entry: _, ...rest }) => rest)
   assert.is(whole.length, 4)
-  for (const slice of [1, 7, 511, 512, 513, 4096]) assert.equal((await walk(bytes, {}, slice)).map(({ entry: _, ...rest }) => rest), whole, `pieces of ${slice}`)
+  for (const slice of [1, 7, 511, 512, 513, 4096])
+    assert.equal(
+      (await walk(bytes, {}, slice)).map(({ entry: _, ...rest }) => rest),
+      whole,
+      `pieces of ${slice}`,
+    )
 })
 
 test('content that nobody reads is skipped', async () => {
@@ -60,7 +82,19 @@ test('content half read is skipped to its end', async () => {
 
 test('PAX ids, sizes, times, names and xattrs hold over the header, to the last byte', async () => {
   const value = Buffer.from([0, 1, 0xff, 0x0a, 0x3d])
-  const [one] = await walk(tar({ name: 'short', data: 'abc', pax: [['uid', '3000000'], ['gid', '4000000'], ['path', 'w\xf6rd'], ['mtime', '-1.25'], ['SCHILY.xattr.user.x', value]] }))
+  const [one] = await walk(
+    tar({
+      name: 'short',
+      data: 'abc',
+      pax: [
+        ['uid', '3000000'],
+        ['gid', '4000000'],
+        ['path', 'w\xf6rd'],
+        ['mtime', '-1.25'],
+        ['SCHILY.xattr.user.x', value],
+      ],
+    }),
+  )
   assert.is(one?.entry.uid, 3_000_000)
   assert.is(one?.entry.gid, 4_000_000)
   assert.equal(one?.entry.mtime, { sec: -2, nsec: 750_000_000 })
@@ -77,10 +111,15 @@ test('L09: names keep their bytes, be they UTF-8 or not, newlines among them', a
 
 test('GNU long names and links are read, and PAX goes before them', async () => {
   const long = 'n'.repeat(300)
-  const [one, two] = await walk(tar(
-    extended('L', Buffer.from(`${long}\0`)), extended('K', Buffer.from(`${long}t\0`)), raw({ type: '2', linkName: 'cut' }),
-    extended('L', Buffer.from('from-gnu\0')), raw({ pax: [['path', 'from-pax']] }),
-  ))
+  const [one, two] = await walk(
+    tar(
+      extended('L', Buffer.from(`${long}\0`)),
+      extended('K', Buffer.from(`${long}t\0`)),
+      raw({ type: '2', linkName: 'cut' }),
+      extended('L', Buffer.from('from-gnu\0')),
+      raw({ pax: [['path', 'from-pax']] }),
+    ),
+  )
   assert.is(one?.path, long)
   assert.is(one?.entry.linkPath.toString(), `${long}t`)
   assert.is(two?.path, 'from-pax')
@@ -105,18 +144,58 @@ test('base-256 numbers are read, negative ones too', async () => {
   assert.is(one?.entry.mtime.sec, -5)
 })
 
-const gnuMagic = { 257: 'ustar  \0' }
-const number12 = (value: number): string => `${value.toString(8).padStart(11, '0')}\0`
-const oldSparse = (regions: readonly (readonly [number, number])[], realsize: number, data: string, more: RawEntry = {}): RawEntry => ({
-  name: 'sparse', type: 'S', data, ...more,
-  patch: { ...gnuMagic, 386: regions.map(([offset, length]) => number12(offset) + number12(length)).join(''), 483: number12(realsize), ...more.patch },
-})
-
 const sparseForms: readonly [string, RawEntry | Buffer][] = [
-  ['the old GNU form', oldSparse([[2, 3], [8, 2]], 12, 'abcde')],
-  ['PAX 0.0', raw({ name: 'x', data: 'abcde', pax: [['GNU.sparse.size', '12'], ['GNU.sparse.numblocks', '2'], ['GNU.sparse.offset', '2'], ['GNU.sparse.numbytes', '3'], ['GNU.sparse.offset', '8'], ['GNU.sparse.numbytes', '2']] })],
-  ['PAX 0.1', raw({ name: 'x', data: 'abcde', pax: [['GNU.sparse.size', '12'], ['GNU.sparse.map', '2,3,8,2'], ['GNU.sparse.name', 'sparse']] })],
-  ['PAX 1.0', raw({ name: 'x', data: Buffer.concat([pad(Buffer.from('2\n2\n3\n8\n2\n')), Buffer.from('abcde')]), pax: [['GNU.sparse.major', '1'], ['GNU.sparse.minor', '0'], ['GNU.sparse.name', 'sparse'], ['GNU.sparse.realsize', '12']] })],
+  [
+    'the old GNU form',
+    oldSparse(
+      [
+        [2, 3],
+        [8, 2],
+      ],
+      12,
+      'abcde',
+    ),
+  ],
+  [
+    'PAX 0.0',
+    raw({
+      name: 'x',
+      data: 'abcde',
+      pax: [
+        ['GNU.sparse.size', '12'],
+        ['GNU.sparse.numblocks', '2'],
+        ['GNU.sparse.offset', '2'],
+        ['GNU.sparse.numbytes', '3'],
+        ['GNU.sparse.offset', '8'],
+        ['GNU.sparse.numbytes', '2'],
+      ],
+    }),
+  ],
+  [
+    'PAX 0.1',
+    raw({
+      name: 'x',
+      data: 'abcde',
+      pax: [
+        ['GNU.sparse.size', '12'],
+        ['GNU.sparse.map', '2,3,8,2'],
+        ['GNU.sparse.name', 'sparse'],
+      ],
+    }),
+  ],
+  [
+    'PAX 1.0',
+    raw({
+      name: 'x',
+      data: Buffer.concat([pad(Buffer.from('2\n2\n3\n8\n2\n')), Buffer.from('abcde')]),
+      pax: [
+        ['GNU.sparse.major', '1'],
+        ['GNU.sparse.minor', '0'],
+        ['GNU.sparse.name', 'sparse'],
+        ['GNU.sparse.realsize', '12'],
+      ],
+    }),
+  ],
 ]
 for (const [what, entry] of sparseForms) {
   test(`L11: a sparse file in ${what} has its holes where they belong`, async () => {
@@ -130,57 +209,22 @@ for (const [what, entry] of sparseForms) {
 test('L11: an old sparse map goes on in blocks of its own', async () => {
   const more = Buffer.alloc(512)
   more.write(number12(10) + number12(1), 0, 'latin1')
-  const head = header(oldSparse([[0, 1], [2, 1], [4, 1], [6, 1]], 12, '', { size: 5, patch: { 482: '\x01' } }))
+  const head = header(
+    oldSparse(
+      [
+        [0, 1],
+        [2, 1],
+        [4, 1],
+        [6, 1],
+      ],
+      12,
+      '',
+      { size: 5, patch: { 482: '\x01' } },
+    ),
+  )
   const [one] = await walk(tar(head, more, pad(Buffer.from('abcde'))))
   assert.is(one?.body, 'a\0b\0c\0d\0\0\0e\0')
 })
-
-const huge = 2 ** 60
-const refused: readonly [string, Uint8Array, string][] = [
-  ['L09: a PAX header of 1 GB', tar(header({ type: 'x', size: 2 ** 30 })), 'limit_exceeded headerBytes'],
-  ['L09: many PAX headers for one entry', tar(...Array.from({ length: 30 }, () => records(`${40_000 + 13} comment=${'x'.repeat(39_998)}\n`))), 'limit_exceeded headerBytes'],
-  ['L09: a GNU long name of 1 GB', tar(header({ type: 'L', size: 2 ** 30 })), 'limit_exceeded headerBytes'],
-  ['L09: a name of 100 kB', tar(raw({ pax: [['path', 'a/'.repeat(50_000)]] })), 'limit_exceeded pathBytes'],
-  ['L09: a link target of 100 kB', tar(raw({ type: '2', pax: [['linkpath', 'a/'.repeat(50_000)]] })), 'limit_exceeded pathBytes'],
-  ['L09: a NUL in a PAX name', tar(raw({ pax: [['path', 'a\0b']] })), 'layer_invalid'],
-  ['L09: a name that is empty', tar(raw({ name: '' })), 'layer_invalid'],
-  ['L09: a symlink to nothing', tar(raw({ type: '2' })), 'layer_invalid'],
-  ['L09: a negative size', tar(header({ patch: { 124: base256(-512n, 12) } })), 'layer_invalid'],
-  ['L09: a size beyond 2^53', tar(header({ patch: { 124: base256(1n << 80n, 12) } })), 'layer_invalid'],
-  ['L09: a size beyond the limit', tar(header({ patch: { 124: base256(BigInt(2 ** 40), 12) } })), 'limit_exceeded fileBytes'],
-  ['L09: a size that is no number', tar(header({ patch: { 124: '99999999999\0' } })), 'layer_invalid'],
-  ['L09: a PAX size that is no number', tar(raw({ pax: [['size', '-1']] })), 'layer_invalid'],
-  ['L09: a PAX size beyond 2^53', tar(raw({ pax: [['size', '99999999999999999999']] })), 'layer_invalid'],
-  ['L09: a PAX record of a wrong length', tar(records('99 path=x\n'), raw({})), 'layer_invalid'],
-  ['L09: a PAX record without a keyword', tar(records('6 =xy\n'), raw({})), 'layer_invalid'],
-  ['L09: a PAX record without a newline', tar(records('9 path=xy'), raw({})), 'layer_invalid'],
-  ['L09: a PAX time that is none', tar(raw({ pax: [['mtime', '1e9']] })), 'layer_invalid'],
-  ['L10: a wrong checksum', tar(raw({ badChecksum: true })), 'layer_invalid'],
-  ['L10: no tar at all', Buffer.alloc(2048, 0x41), 'layer_invalid'],
-  ['L10: nothing', Buffer.alloc(0), 'layer_invalid'],
-  ['L10: cut within a header', tar(file('a')).subarray(0, 300), 'layer_invalid'],
-  ['L10: cut within the content', tar(file('a', 'x'.repeat(3000))).subarray(0, 2000), 'layer_invalid'],
-  ['L10: cut before the end mark', tar(file('a', 'abc')).subarray(0, 1024), 'layer_invalid'],
-  ['L10: 512 zero bytes once', tar(file('a', 'abc')).subarray(0, 1536), 'layer_invalid'],
-  ['L10: a zero block, then an entry', Buffer.concat([Buffer.alloc(512), tar(file('a'))]), 'layer_invalid'],
-  ['L10: trailing garbage', Buffer.concat([tar(file('a')), Buffer.from('garbage')]), 'layer_invalid'],
-  ['L10: two archives joined', Buffer.concat([tar(file('a')), tar(file('b'))]), 'layer_invalid'],
-  ['L10: an end after an extended header', tar(records('10 path=x\n')), 'layer_invalid'],
-  ['an entry of an unknown type', tar(raw({ type: 'V' })), 'layer_invalid'],
-  ['L11: regions that overlap', tar(oldSparse([[0, 3], [2, 2]], 12, 'abcde')), 'layer_invalid'],
-  ['L11: regions out of order', tar(oldSparse([[8, 3], [2, 2]], 12, 'abcde')), 'layer_invalid'],
-  ['L11: a region past the end', tar(oldSparse([[10, 5]], 12, 'abcde')), 'layer_invalid'],
-  ['L11: a map that is not what is stored', tar(oldSparse([[0, 4]], 12, 'abcde')), 'layer_invalid'],
-  ['L11: a file of 2^60 bytes', tar(raw({ data: 'a', pax: [['GNU.sparse.size', String(huge)], ['GNU.sparse.map', `${huge - 1},1`]] })), 'layer_invalid'],
-  ['L11: a file of 2^50 bytes', tar(raw({ data: 'a', pax: [['GNU.sparse.size', String(2 ** 50)], ['GNU.sparse.map', '0,1']] })), 'limit_exceeded fileBytes'],
-  ['L11: a map of a million regions', tar(raw({ data: pad(Buffer.from('1000000\n')), pax: [['GNU.sparse.major', '1'], ['GNU.sparse.minor', '0'], ['GNU.sparse.realsize', '1']] })), 'limit_exceeded sparseRegions'],
-  ['L11: a map that does not end', tar(raw({ data: Buffer.alloc(512, 0x31), pax: [['GNU.sparse.major', '1'], ['GNU.sparse.minor', '0'], ['GNU.sparse.realsize', '1']] })), 'layer_invalid'],
-  ['L14: uid 4294967295', tar(raw({ pax: [['uid', '4294967295']] })), 'layer_invalid'],
-  ['L14: a negative gid', tar(header({ patch: { 116: base256(-1n, 8) } })), 'layer_invalid'],
-]
-for (const [what, bytes, expected] of refused) {
-  test(`${what} is refused`, async () => assert.is(await failure(bytes), expected))
-}
 
 test('L10: zeroes after the end mark are nothing', async () => {
   assert.is((await walk(Buffer.concat([tar(file('a')), Buffer.alloc(9000)]))).length, 1)

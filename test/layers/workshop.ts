@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { basename } from 'node:path'
-import { Snapshots, type Notice, type SnapshotOptions } from '../../lib/layers/index.ts'
-import { hexOf, Store, toDigest, type Digest } from '../../lib/store/index.ts'
-import { closeZygote, confined, zygoteOf, type Agent, type Zygote } from '../../lib/zygote/index.ts'
+import { type Notice, type SnapshotOptions, Snapshots } from '../../lib/layers/index.ts'
+import { type Digest, hexOf, Store, toDigest } from '../../lib/store/index.ts'
+import { type Agent, closeZygote, confined, type Zygote, zygoteOf } from '../../lib/zygote/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { readTree } from './tree-reader.ts'
 
@@ -19,7 +19,10 @@ export interface Workshop extends AsyncDisposable {
   /** An agent in a new, empty directory of the store. */
   scratch(): Promise<Agent>
   /** Unpacks layers, the bottom one first. Resolves to the tree that the topmost became, in overlayfs' form. */
-  unpack(layers: readonly Uint8Array[], options?: SnapshotOptions): Promise<{ tree: Record<string, string>; notices: Notice[]; chain: Digest[] }>
+  unpack(
+    layers: readonly Uint8Array[],
+    options?: SnapshotOptions,
+  ): Promise<{ tree: Record<string, string>; notices: Notice[]; chain: Digest[] }>
 }
 
 export async function workshop(): Promise<Workshop> {
@@ -35,7 +38,11 @@ export async function workshop(): Promise<Workshop> {
     return `/store/snapshots/${basename(path)}`
   }
   return {
-    store, zygote, snapshots, ownership, agent,
+    store,
+    zygote,
+    snapshots,
+    ownership,
+    agent,
     directory: newDirectory,
     scratch: () => agent(newDirectory()),
     async unpack(layers, options = {}) {

@@ -28,7 +28,10 @@ const refused: readonly [string, unknown][] = [
 for (const [what, value] of refused) {
   test(`I04: a digest with ${what} is refused`, () => {
     assert.not(isDigest(value))
-    assert.throws(() => parseDigest(value, 'image_invalid'), (error: { code?: string }) => error.code === 'image_invalid')
+    assert.throws(
+      () => parseDigest(value, 'image_invalid'),
+      (error: { code?: string }) => error.code === 'image_invalid',
+    )
   })
 }
 

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,7 +37,10 @@ test('a lock is free again once its holder was killed, whatever it left behind',
   const path = join(directory.path, 'lock')
   const child = run(path, '', 'hold')
   await once(child.stdout as NodeJS.ReadableStream, 'data')
-  const busy = await bakeryLock(path, { timeout: 100 }).then(() => undefined, (error: { code: string }) => error.code)
+  const busy = await bakeryLock(path, { timeout: 100 }).then(
+    () => undefined,
+    (error: { code: string }) => error.code,
+  )
   assert.is(busy, 'store_busy')
   child.kill('SIGKILL')
   await once(child, 'exit')
@@ -61,7 +64,10 @@ test('waiting for a lock ends when it is aborted', async () => {
   using directory = temporaryDirectory('lock')
   const path = join(directory.path, 'lock')
   const release = await bakeryLock(path)
-  const outcome = await bakeryLock(path, { signal: AbortSignal.timeout(30) }).then(() => undefined, (error: { code: string }) => error.code)
+  const outcome = await bakeryLock(path, { signal: AbortSignal.timeout(30) }).then(
+    () => undefined,
+    (error: { code: string }) => error.code,
+  )
   assert.is(outcome, 'aborted')
   await release()
 })

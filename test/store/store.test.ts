@@ -2,11 +2,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { defaultRoot, digestOf, ownedName, Store, type Descriptor } from '../../lib/store/index.ts'
+import { type Descriptor, defaultRoot, digestOf, ownedName, Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 
 async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
-  return await promise.then(() => undefined, (error: { code: string }) => error.code)
+  return await promise.then(
+    () => undefined,
+    (error: { code: string }) => error.code,
+  )
 }
 
 async function* pieces(...texts: string[]): AsyncGenerator<Buffer> {
@@ -116,7 +119,13 @@ test('a source that fails leaves nothing', async () => {
     yield Buffer.from('abc')
     throw new Error('gone')
   }
-  assert.is(await store.blobs.put(failing()).then(() => '', (error: Error) => error.message), 'gone')
+  assert.is(
+    await store.blobs.put(failing()).then(
+      () => '',
+      (error: Error) => error.message,
+    ),
+    'gone',
+  )
   assert.equal(readdirSync(store.path('tmp')), [])
 })
 
@@ -134,11 +143,23 @@ test('a name points to one image; an image may have many names or none', async (
   await refs.set('a:1', descriptor('one'))
   await refs.set('b:1', descriptor('one'))
   await refs.set('a:1', descriptor('two'))
-  assert.equal((await refs.list()).map(({ name, descriptor: { digest } }) => [name, digest]), [['b:1', digestOf('one')], ['a:1', digestOf('two')]])
+  assert.equal(
+    (await refs.list()).map(({ name, descriptor: { digest } }) => [name, digest]),
+    [
+      ['b:1', digestOf('one')],
+      ['a:1', digestOf('two')],
+    ],
+  )
   await refs.unset('a:1')
-  assert.equal((await refs.list()).map(({ name }) => name), ['b:1', undefined])
+  assert.equal(
+    (await refs.list()).map(({ name }) => name),
+    ['b:1', undefined],
+  )
   await refs.set('c:1', descriptor('two'))
-  assert.equal((await refs.list()).map(({ name }) => name), ['b:1', 'c:1'])
+  assert.equal(
+    (await refs.list()).map(({ name }) => name),
+    ['b:1', 'c:1'],
+  )
   await refs.set(undefined, descriptor('two'))
   assert.is((await refs.list()).length, 2, 'one that has a name is not kept a second time')
   assert.equal(await refs.remove(digestOf('two')), ['c:1'])
@@ -157,14 +178,25 @@ test('changes of several at once are all kept', async () => {
 test('annotations and fields of others in index.json stay', async () => {
   using directory = temporaryDirectory('store')
   const store = await Store.open(directory.path)
-  writeFileSync(store.path('content', 'index.json'), JSON.stringify({ schemaVersion: 2, annotations: { a: 'b' }, manifests: [{ ...descriptor('one'), annotations: { x: 'y' } }] }))
+  writeFileSync(
+    store.path('content', 'index.json'),
+    JSON.stringify({ schemaVersion: 2, annotations: { a: 'b' }, manifests: [{ ...descriptor('one'), annotations: { x: 'y' } }] }),
+  )
   await store.refs.set('n:1', { ...descriptor('one'), annotations: { x: 'y' } })
   const index = JSON.parse(readFileSync(store.path('content', 'index.json'), 'utf8'))
   assert.equal(index.annotations, { a: 'b' })
-  assert.equal(index.manifests.map((each: Descriptor) => each.annotations), [{ x: 'y', 'org.opencontainers.image.ref.name': 'n:1' }])
+  assert.equal(
+    index.manifests.map((each: Descriptor) => each.annotations),
+    [{ x: 'y', 'org.opencontainers.image.ref.name': 'n:1' }],
+  )
 })
 
-for (const [what, text] of [['not JSON', '{'], ['no index', '[]'], ['null', 'null'], ['a digest that is a path', '{"manifests":[{"mediaType":"x","size":1,"digest":"sha256:../../x"}]}']] as const) {
+for (const [what, text] of [
+  ['not JSON', '{'],
+  ['no index', '[]'],
+  ['null', 'null'],
+  ['a digest that is a path', '{"manifests":[{"mediaType":"x","size":1,"digest":"sha256:../../x"}]}'],
+] as const) {
   test(`an index.json that is ${what} is store_invalid`, async () => {
     using directory = temporaryDirectory('store')
     const store = await Store.open(directory.path)
@@ -189,7 +221,15 @@ test('what processes that are gone left half done is swept on open, what the liv
 test('work under a lock that fails gives the lock back', async () => {
   using directory = temporaryDirectory('store')
   const store = await Store.open(directory.path)
-  assert.is(await store.withLock('x', () => Promise.reject(new Error('no'))).then(() => '', (error: Error) => error.message), 'no')
+  assert.is(
+    await store
+      .withLock('x', () => Promise.reject(new Error('no')))
+      .then(
+        () => '',
+        (error: Error) => error.message,
+      ),
+    'no',
+  )
   assert.is(await store.withLock('x', () => Promise.resolve(7), { timeout: 500 }), 7)
 })
 
