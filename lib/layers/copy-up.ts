@@ -1,29 +1,11 @@
-import { close, read } from 'node:fs'
-import { promisify } from 'node:util'
 import { type FileRecord, flags } from '../sys/index.ts'
 import type { OpWriter } from './batch.ts'
 import { layerInvalid } from './limits.ts'
 import type { ByteString } from './names.ts'
+import { readOpenFile } from './open-file.ts'
 import { printable } from './walk.ts'
 
-const readFd = promisify(read)
-const closeFd = promisify(close)
-const pieceSize = 256 * 1024
 const { O_WRONLY, O_CREAT, O_EXCL, O_APPEND } = flags.O
-
-/** Reads an open file to its end and closes it. */
-export async function* readToEnd(fd: number): AsyncGenerator<Buffer, void, void> {
-  try {
-    for (;;) {
-      const buffer = Buffer.allocUnsafe(pieceSize)
-      const { bytesRead } = await readFd(fd, buffer, 0, pieceSize, null)
-      if (bytesRead === 0) return
-      yield buffer.subarray(0, bytesRead)
-    }
-  } finally {
-    await closeFd(fd)
-  }
-}
 
 /** Makes a copy of a lower layer's file, symlink or fifo at `path`, without its attributes. Resolves to a symlink's target. */
 export async function copyUp(
@@ -36,7 +18,8 @@ export async function copyUp(
   switch (record.mode & 0o170000) {
     case 0o100000:
       await writer.push({ op: 'write', path, flags: O_WRONLY | O_CREAT | O_EXCL, mode, data: Buffer.alloc(0) })
-      for await (const data of readToEnd(await open())) await writer.push({ op: 'write', path, flags: O_WRONLY | O_APPEND, data })
+      for await (const data of readOpenFile(await open(), record.size))
+        await writer.push({ op: 'write', path, flags: O_WRONLY | O_APPEND, data })
       return undefined
     case 0o120000:
       await writer.push({ op: 'symlink', target: record.target, path })

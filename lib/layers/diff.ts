@@ -2,9 +2,9 @@ import { closeSync } from 'node:fs'
 import { StrakeError } from '../errors/index.ts'
 import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
-import { readToEnd } from './copy-up.ts'
 import { isDirectory, isOpaque, isWhiteout } from './lower.ts'
 import { type ByteString, fromByteString, toByteString, whiteoutPrefix } from './names.ts'
+import { readOpenFile } from './open-file.ts'
 import type { LayerEntry } from './pack.ts'
 import { isOverlayMark, plainCapability } from './xattrs.ts'
 
@@ -17,7 +17,10 @@ export interface DiffOptions {
 }
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_CLOEXEC } = flags.O
-const filesAtOnce = 24
+const filesAtOnce = 48
+const entriesAtOnce = 1000
+/** Bytes up to which a file is read ahead. */
+const smallFile = 64 * 1024
 const directoriesAtOnce = 32
 
 interface Found {
@@ -41,7 +44,7 @@ export async function* diffEntries(agent: Agent, options: DiffOptions = {}): Asy
     }
     yield* waiting.flush()
   } finally {
-    waiting.close()
+    await waiting.close()
   }
 }
 
@@ -154,12 +157,28 @@ function shippedXattrs(record: FileRecord): Map<string, Buffer> {
   return shipped
 }
 
-/** Holds entries back until a request's worth of files can be opened at once; keeps their order. */
+interface Held {
+  readonly entry: LayerEntry
+  /** Path of the file that holds the content. */
+  readonly file: ByteString | undefined
+}
+
+/** Content that was read ahead, or an open file. */
+interface Loaded {
+  readonly entries: readonly Held[]
+  readonly contents: Map<number, Buffer | number>
+}
+
+/**
+ * Holds entries back until a request's worth of files can be opened at once, and opens the next ones while those before are packed.
+ * Keeps their order.
+ */
 class FileQueue {
   readonly #agent: Agent
-  #entries: { readonly entry: LayerEntry; readonly file: ByteString | undefined }[] = []
+  #held: Held[] = []
   #files = 0
-  #open: Record<string, number> = {}
+  #loading: Promise<Loaded> | undefined
+  #current: Loaded | undefined
 
   constructor(agent: Agent) {
     this.#agent = agent
@@ -167,49 +186,86 @@ class FileQueue {
 
   async *add(entry: LayerEntry, file: ByteString | undefined): AsyncGenerator<LayerEntry> {
     const reads = file !== undefined && entry.size !== 0
-    this.#entries.push({
+    this.#held.push({
       entry: reads ? entry : { ...entry, content: entry.type === 'file' ? Buffer.alloc(0) : undefined },
       file: reads ? file : undefined,
     })
     this.#files += reads ? 1 : 0
-    if (this.#files >= filesAtOnce || this.#entries.length >= 1000) yield* this.flush()
+    if (this.#files >= filesAtOnce || this.#held.length >= entriesAtOnce) yield* this.#next()
   }
 
-  async *flush(): AsyncGenerator<LayerEntry> {
-    const entries = this.#entries
-    this.#entries = []
+  /** Starts on what is held and gives what was held before. */
+  async *#next(): AsyncGenerator<LayerEntry> {
+    const ready = this.#loading
+    const entries = this.#held
+    this.#held = []
     this.#files = 0
-    const names = entries.flatMap(({ file }, index) => (file === undefined ? [] : [{ file, name: `file${index}` }]))
-    if (names.length > 0) {
-      const { fds } = await this.#agent.run(
-        names.flatMap(({ file, name }): Op[] => [
-          { op: 'open', path: fromByteString(`/${file}`), flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, out: name },
-          { op: 'sendFd', fd: name, name },
-          { op: 'close', fd: name },
-        ]),
-      )
-      this.close()
-      this.#open = { ...fds }
-    }
-    for (const [index, { entry, file }] of entries.entries()) {
+    this.#loading = entries.length > 0 ? this.#load(entries) : undefined
+    // Whoever waits for it learns of a failure; until then nobody may.
+    this.#loading?.catch(() => undefined)
+    if (ready === undefined) return
+    const loaded = await ready
+    this.#current = loaded
+    for (const [index, { entry, file }] of loaded.entries.entries()) {
       if (file === undefined) {
         yield entry
         continue
       }
-      yield { ...entry, content: this.#read(`file${index}`) }
+      const content = loaded.contents.get(index)
+      yield { ...entry, content: typeof content === 'number' ? this.#read(loaded, index, content, entry.size ?? 0) : content }
     }
   }
 
-  /** An fd is this queue's until its content is asked for. */
-  async *#read(name: string): AsyncGenerator<Buffer, void, void> {
-    const fd = this.#open[name]
-    if (fd === undefined) throw new Error(`no fd came back for ${name}`)
-    delete this.#open[name]
-    yield* readToEnd(fd)
+  async *flush(): AsyncGenerator<LayerEntry> {
+    yield* this.#next()
+    yield* this.#next()
   }
 
-  close(): void {
-    for (const fd of Object.values(this.#open)) closeSync(fd)
-    this.#open = {}
+  /** Small files are read at once, beside one another; of the others the open file is kept. */
+  async #load(entries: readonly Held[]): Promise<Loaded> {
+    const loaded: Loaded = { entries, contents: new Map() }
+    const wanted = [...entries.entries()].filter(([, { file }]) => file !== undefined)
+    if (wanted.length === 0) return loaded
+    const { fds } = await this.#agent.run(
+      wanted.flatMap(([index, { file = '' }]): Op[] => [
+        { op: 'open', path: fromByteString(`/${file}`), flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, out: 'file' },
+        { op: 'sendFd', fd: 'file', name: String(index) },
+        { op: 'close', fd: 'file' },
+      ]),
+    )
+    for (const [name, fd] of Object.entries(fds)) loaded.contents.set(Number(name), fd)
+    try {
+      await Promise.all(
+        wanted.map(async ([index, { entry }]) => {
+          const fd = loaded.contents.get(index)
+          if (typeof fd !== 'number' || entry.size === undefined || entry.size > smallFile) return
+          const pieces: Buffer[] = []
+          loaded.contents.delete(index)
+          for await (const piece of readOpenFile(fd, entry.size)) pieces.push(piece)
+          loaded.contents.set(index, pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces))
+        }),
+      )
+    } catch (error) {
+      closeAll(loaded)
+      throw error
+    }
+    return loaded
   }
+
+  /** An fd is this queue's until its content is asked for. */
+  async *#read(loaded: Loaded, index: number, fd: number, size: number): AsyncGenerator<Buffer, void, void> {
+    loaded.contents.delete(index)
+    yield* readOpenFile(fd, size)
+  }
+
+  async close(): Promise<void> {
+    if (this.#current) closeAll(this.#current)
+    const loading = await this.#loading?.catch(() => undefined)
+    if (loading) closeAll(loading)
+  }
+}
+
+function closeAll(loaded: Loaded): void {
+  for (const content of loaded.contents.values()) if (typeof content === 'number') closeSync(content)
+  loaded.contents.clear()
 }
