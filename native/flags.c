@@ -25,5 +25,13 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
+/* On aarch64 two flags of open(2) have other numbers: the interpreter translates (open_flags). */
+#ifdef __aarch64__
+#undef O_DIRECTORY
+#define O_DIRECTORY 0x10000
+#undef O_NOFOLLOW
+#define O_NOFOLLOW 0x20000
+#endif
+
 #define CHECK(name, value) _Static_assert((unsigned long long)(name) == (value), #name " differs from the kernel's");
 STRAKE_FLAGS(CHECK)

@@ -1,7 +1,7 @@
 import { StrakeError } from '../errors/index.ts'
 import { errnoNumbers } from './errno.ts'
 import { opDefinitions, type FieldDefinition, type Op } from './ops.gen.ts'
-import type { Program } from './plan.ts'
+import type { Program } from './program.ts'
 
 const outSlots = 64
 const firstGivenSlot = 64

@@ -1,5 +1,6 @@
 import { bitSets, enumSets, flags, opDefinitions, type FieldType, type FlagSet, type Op } from './ops.gen.ts'
-import { namespacesOf, type Program } from './plan.ts'
+import { namespacesOf } from './namespaces.ts'
+import type { Program } from './program.ts'
 
 const longText = 96
 

@@ -1,14 +1,6 @@
-import { flags, type Op } from './ops.gen.ts'
 import { formatProgram } from './format.ts'
-
-/** What a process is made from: the namespaces it is cloned into, and the ops that it carries out. */
-export interface Program {
-  /** Flags of clone3(2): CLONE_NEW*. */
-  readonly clone: number
-  /** Ops that come first and are the same for many programs: a child may have carried them out ahead of time. */
-  readonly prepared?: readonly Op[]
-  readonly ops: readonly Op[]
-}
+import type { Op } from './ops.gen.ts'
+import type { Program } from './program.ts'
 
 /**
  * A container (or any process in namespaces) as a short program of system calls. Plain data: iterate it, compare it,
@@ -50,19 +42,4 @@ export class Plan implements Iterable<Op> {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
-}
-
-/** The names of the namespaces that `clone` asks for, as lsns(8) writes them. */
-export function namespacesOf(clone: number): string[] {
-  const names: readonly [string, number][] = [
-    ['user', flags.CLONE.CLONE_NEWUSER],
-    ['pid', flags.CLONE.CLONE_NEWPID],
-    ['mnt', flags.CLONE.CLONE_NEWNS],
-    ['uts', flags.CLONE.CLONE_NEWUTS],
-    ['ipc', flags.CLONE.CLONE_NEWIPC],
-    ['net', flags.CLONE.CLONE_NEWNET],
-    ['cgroup', flags.CLONE.CLONE_NEWCGROUP],
-    ['time', flags.CLONE.CLONE_NEWTIME],
-  ]
-  return names.filter(([, bit]) => (BigInt(clone) & BigInt(bit)) !== 0n).map(([name]) => name)
 }

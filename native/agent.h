@@ -1,0 +1,42 @@
+/* What the parts of an agent share: its children, its spares, its messages. */
+#ifndef STRAKE_AGENT_H
+#define STRAKE_AGENT_H
+
+#include "ops.h"
+
+#define CHANNEL 3
+#define SIGNAL_KILL 9
+#define SIGNAL_CHILD 17
+#define PAGE 4096
+
+void copy_bytes(void *to, const void *from, size_t length);
+/* Zeroed memory; `flags`: MAP_PRIVATE or MAP_SHARED. NULL when there is none. */
+void *map_memory(size_t length, int flags);
+
+/* The latest message's payload. */
+extern uint8_t packet[MAX_MESSAGE];
+
+/* Waits for a message: its length, 0 at the end of the socket, or -errno. */
+long receive(int channel, struct request_header *header, int32_t *fds, size_t *fd_count);
+
+/* children.c */
+void start_child(const struct request_header *header, const uint8_t *payload, size_t size, const int32_t *fds, size_t fd_count);
+void become_child(struct machine *machine, uint32_t id, struct shared *shared, const int32_t *fds, size_t fd_count);
+void signal_child(uint32_t id, int32_t signal);
+void reap_children(void);
+void kill_children(void);
+void forget_children(void);
+int32_t find_child(uint32_t id);
+
+/* spares.c */
+void keep_spares(const struct request_header *header, const uint8_t *payload);
+int wants_spare(void);
+void make_spare(void);
+/* Whether the process that ended was a spare. */
+int spare_ended(int32_t pid);
+int32_t use_spare(const struct request_header *header, const struct program_header *program, const uint8_t *ops, size_t length,
+                  const int32_t *fds, size_t fd_count, struct shared **shared);
+void kill_spares(void);
+void forget_spares(void);
+
+#endif

@@ -1,0 +1,180 @@
+/* The children of an agent: started, signalled, and reported when they end. */
+#include <linux/errno.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+
+#include "agent.h"
+#include "serve.h"
+
+#define WAIT_NO_HANG 1
+
+struct child {
+  uint32_t id;
+  int32_t pid;          /* 0: a free place */
+  int32_t other_pid;    /* what it handed over to, once it has ended itself */
+  int32_t early_status; /* of the one handed to, when that ended first */
+  uint8_t runs_init;
+  uint8_t ended_early;
+  struct shared *shared;
+  uint64_t early_usage[3];
+};
+
+struct kernel_usage {
+  int64_t user_seconds, user_micros, system_seconds, system_micros;
+  int64_t peak;
+  int64_t rest[13];
+};
+
+static struct child *children;
+static size_t capacity;
+
+int32_t find_child(uint32_t id) {
+  for (size_t at = 0; at < capacity; at += 1) {
+    struct child *child = &children[at];
+    if (child->pid != 0 && child->id == id) return child->other_pid != 0 ? child->other_pid : child->pid;
+  }
+  return -1;
+}
+
+static struct child *new_child(void) {
+  for (size_t at = 0; at < capacity; at += 1)
+    if (children[at].pid == 0) return &children[at];
+  size_t larger_capacity = capacity == 0 ? PAGE / sizeof(struct child) : capacity * 2;
+  struct child *larger = map_memory(larger_capacity * sizeof(struct child), MAP_PRIVATE);
+  if (larger == NULL) return NULL;
+  copy_bytes(larger, children, capacity * sizeof(struct child));
+  if (capacity > 0) SYS2(munmap, children, capacity * sizeof(struct child));
+  struct child *found = &larger[capacity];
+  children = larger;
+  capacity = larger_capacity;
+  return found;
+}
+
+void become_child(struct machine *machine, uint32_t id, struct shared *shared, const int32_t *fds, size_t fd_count) {
+  machine_start(machine, CHANNEL, id);
+  machine->shared = shared;
+  machine->find_child = find_child;
+  machine->serve = serve;
+  for (size_t at = 0; at < fd_count; at += 1) machine->slots[FIRST_GIVEN_SLOT + at] = fds[at];
+}
+
+/* No op failed, so the index is none: the child itself could not be made. */
+static void refuse_start(uint32_t id, int32_t error) {
+  struct exit_report report = {.code = 127};
+  reply_send(CHANNEL, REPLY_FAILED, id, error, ~0U, NULL, 0, -1, 0);
+  reply_send(CHANNEL, REPLY_EXIT, id, 0, 0, &report, sizeof report, -1, 0);
+}
+
+void start_child(const struct request_header *header, const uint8_t *payload, size_t size, const int32_t *fds,
+                        size_t fd_count) {
+  static struct machine machine;
+  struct program_header program;
+  struct child *child = new_child();
+  if (size < sizeof program || child == NULL) {
+    refuse_start(header->id, child == NULL ? ENOMEM : EPROTO);
+    return;
+  }
+  copy_bytes(&program, payload, sizeof program);
+  const uint8_t *ops = payload + sizeof program;
+  size_t length = size - sizeof program;
+  struct shared *shared = NULL;
+  long pid = use_spare(header, &program, ops, length, fds, fd_count, &shared);
+  if (pid == 0) {
+    shared = map_memory(PAGE, MAP_SHARED);
+    struct clone_args arguments = {.flags = program.clone, .exit_signal = SIGNAL_CHILD};
+    pid = shared == NULL ? -ENOMEM : SYS2(clone3, &arguments, sizeof arguments);
+    if (pid == 0) {
+      become_child(&machine, header->id, shared, fds, fd_count);
+      machine.fault_index = header->fault_index;
+      machine.fault_errno = header->fault_errno;
+      ops_run_and_exit(&machine, ops, length);
+    }
+  }
+  if (pid < 0) {
+    if (shared != NULL) SYS2(munmap, shared, PAGE);
+    refuse_start(header->id, (int32_t)-pid);
+    return;
+  }
+  *child = (struct child){.id = header->id, .pid = (int32_t)pid, .shared = shared, .runs_init = (header->flags & FLAG_INIT) != 0};
+}
+
+void signal_child(uint32_t id, int32_t signal) {
+  for (size_t at = 0; at < capacity; at += 1) {
+    struct child *child = &children[at];
+    if (child->pid == 0 || child->id != id) continue;
+    int32_t pid = child->other_pid != 0 ? child->other_pid : child->pid;
+    if (!child->runs_init || signal == SIGNAL_KILL) {
+      if (!child->runs_init && child->shared->handoff != 0) pid = child->shared->handoff;
+      SYS2(kill, pid, signal);
+    } else {
+      int32_t info[32] = {SIGNAL_FORWARD, 0, -1 /* SI_QUEUE */, 0, 0, 0, signal};
+      SYS3(rt_sigqueueinfo, pid, SIGNAL_FORWARD, info);
+    }
+  }
+}
+
+static void report_exit(struct child *child, int32_t status, const uint64_t *usage) {
+  if (child->shared->status_known) status = child->shared->status;
+  int32_t signal = status & 0x7f;
+  struct exit_report report = {.code = signal == 0 ? (status >> 8) & 0xff : -1,
+                               .signal = signal,
+                               .user_micros = usage[0],
+                               .system_micros = usage[1],
+                               .peak_kilobytes = usage[2]};
+  reply_send(CHANNEL, REPLY_EXIT, child->id, 0, 0, &report, sizeof report, -1, 0);
+  SYS2(munmap, child->shared, PAGE);
+  child->pid = 0;
+}
+
+static void child_ended(int32_t pid, int32_t status, const uint64_t *usage) {
+  if (spare_ended(pid)) return;
+  for (size_t at = 0; at < capacity; at += 1) {
+    struct child *child = &children[at];
+    if (child->pid == 0) continue;
+    if (child->pid == pid && child->other_pid == 0) {
+      int32_t handoff = child->runs_init ? 0 : child->shared->handoff;
+      if (handoff == 0) {
+        report_exit(child, status, usage);
+      } else if (child->ended_early) {
+        report_exit(child, child->early_status, child->early_usage);
+      } else {
+        child->other_pid = handoff;
+      }
+      return;
+    }
+    if (child->other_pid == pid) {
+      report_exit(child, status, usage);
+      return;
+    }
+    if (!child->runs_init && child->other_pid == 0 && child->shared->handoff == pid) {
+      child->ended_early = 1;
+      child->early_status = status;
+      copy_bytes(child->early_usage, usage, sizeof child->early_usage);
+      return;
+    }
+  }
+}
+
+void reap_children(void) {
+  struct kernel_usage usage;
+  for (;;) {
+    int32_t status = 0;
+    long pid = SYS4(wait4, -1, &status, WAIT_NO_HANG | (int)0x40000000 /* __WALL */, &usage);
+    if (pid == -EINTR) continue;
+    if (pid <= 0) return;
+    uint64_t figures[3] = {(uint64_t)(usage.user_seconds * 1000000 + usage.user_micros),
+                           (uint64_t)(usage.system_seconds * 1000000 + usage.system_micros), (uint64_t)usage.peak};
+    child_ended((int32_t)pid, status, figures);
+  }
+}
+
+void kill_children(void) {
+  for (size_t at = 0; at < capacity; at += 1)
+    if (children[at].pid != 0) SYS2(kill, children[at].pid, SIGNAL_KILL);
+}
+
+/* In a copy of another agent: the children of that one are not its own. */
+void forget_children(void) {
+  children = NULL;
+  capacity = 0;
+}
