@@ -52,6 +52,14 @@ function optionsOf(checker: ts.TypeChecker, literal: ts.ObjectLiteralExpression)
   return described(checker, once, literal).filter((each) => !given.has(each.name))
 }
 
+/** What a string may be, where its context says so: `network: 'ho`. */
+function literalsOf(checker: ts.TypeChecker, literal: ts.StringLiteralLike, prefix: string): Completion {
+  const type = checker.getContextualType(literal)
+  const members = type === undefined ? [] : type.isUnion() ? type.types : [type]
+  const values = members.flatMap((each) => (each.isStringLiteral() && each.value.startsWith(prefix) ? [each.value] : []))
+  return { prefix, candidates: values.sort().map((name) => ({ name, type: '' })) }
+}
+
 /** Values that a bare name can mean; without a prefix only those of the session, as JavaScript's own are a hundred. */
 function namesInScope(inputs: Inputs, checker: ts.TypeChecker, node: ts.Node, prefix: string): Candidate[] {
   const own = new Set(inputs.names())
@@ -73,6 +81,7 @@ export function complete(inputs: Inputs, code: string): Completion {
   const { program, file } = inputs.service.compile(prepared.path, prepared.text)
   const checker = program.getTypeChecker()
   const node = nodeAt(file, prepared.text.lastIndexOf(marker) + marker.length)
+  if (ts.isStringLiteralLike(node) && node.text.endsWith(marker)) return literalsOf(checker, node, node.text.slice(0, -'$strake'.length))
   if (!ts.isIdentifier(node) || node.text !== marker) return nothing
   const parent = node.parent
   if (ts.isPropertyAccessExpression(parent) && parent.name === node) {

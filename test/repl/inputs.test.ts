@@ -104,8 +104,10 @@ test('members are completed with their types', () => {
 })
 
 test('options are completed where the function says what it takes', () => {
-  assert.equal(names('image("x").start({ '), ['memory', 'name'])
-  assert.equal(names('image("x").start({ name: "n", '), ['memory'])
+  assert.equal(names('image("x").start({ '), ['memory', 'name', 'network'])
+  assert.equal(names('image("x").start({ name: "n", '), ['memory', 'network'])
+  assert.equal(names('image("x").start({ network: "'), ['host', 'host-only', 'none'])
+  assert.equal(complete(inputs, `image("x").start({ network: 'host-`), { prefix: 'host-', candidates: [{ name: 'host-only', type: '' }] })
 })
 
 test('names are completed from the session, the library and JavaScript', () => {

@@ -11,7 +11,9 @@ import * as assert from 'uvu/assert'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 
-const server = `strake-test-${process.pid}`
+/** A server of its own for each session: one that is told to go takes a while, and must not be given the next. */
+let server = ''
+let sessions = 0
 const program = fileURLToPath(new URL('./fixtures/run.ts', import.meta.url))
 
 function tmux(...args: string[]): string {
@@ -44,14 +46,16 @@ test.before((context) => {
   context.state = mkdtempSync(join(tmpdir(), 'strake-terminal-'))
 })
 test.after(({ state }) => {
-  tmux('kill-server')
+  if (server) tmux('kill-server')
   rmSync(state, { recursive: true, force: true })
 })
 
 function open(state: string): void {
   const environment = `env XDG_STATE_HOME=${state} STRAKE_TEST_DISPOSED=1 NO_COLOR=1`
   const loader = import.meta.resolve('tsx')
-  tmux('kill-server')
+  if (server) tmux('kill-server')
+  sessions += 1
+  server = `strake-test-${process.pid}-${sessions}`
   tmux(
     'new-session',
     '-d',
@@ -78,7 +82,7 @@ test('a session on a terminal: completion, Ctrl-C, history, Ctrl-D', async ({ st
   tmux('send-keys', '-l', 'image("x").start({ ')
   type('Tab')
   type('Tab')
-  await see(/memory +number \| undefined\n +name +string \| undefined\nstrake> image\("x"\)\.start\(\{ ?$/)
+  await see(/memory +number \| undefined\n +name +string \| undefined\n +network .*\nstrake> image\("x"\)\.start\(\{ ?$/)
   type('C-c')
 
   // Ctrl-C gives up an await, stops a loop that blocks, and drops an unfinished input.
@@ -101,6 +105,16 @@ test('a session on a terminal: completion, Ctrl-C, history, Ctrl-D', async ({ st
   tmux('send-keys', '-l', '1 + 1')
   type('Enter')
   await see(/'slept'\nstrake> 1 \+ 1\n2\n+strake> ?$/)
+
+  await enter('.editor')
+  await see(/Entering editor mode/)
+  tmux('send-keys', '-l', 'const edited = (a: number) => {')
+  type('Enter')
+  tmux('send-keys', '-l', '  return a * 2 }')
+  type('Enter')
+  tmux('send-keys', '-l', 'edited(21)')
+  type('C-d')
+  await see(/\n42\n+strake> ?$/)
 
   await enter('.hlep')
   await see(/did you mean \.help\?/)
