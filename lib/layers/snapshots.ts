@@ -37,6 +37,7 @@ export interface SnapshotOptions {
  */
 export class Snapshots {
   readonly #store: Store
+  #isReclaimed = false
 
   constructor(store: Store) {
     this.#store = store
@@ -66,6 +67,7 @@ export class Snapshots {
     const chain = chainIds(layers.map(({ diffId }) => diffId))
     const agents = new AgentPool(agentFor)
     try {
+      if ((await this.#missing(chain)) > 0) await this.reclaim(agentFor)
       for (const [index, layer] of layers.entries()) {
         const chainId = chain[index]
         if (chainId === undefined) continue
@@ -76,6 +78,10 @@ export class Snapshots {
       await agents.close()
     }
     return chain
+  }
+
+  async #missing(chain: readonly Digest[]): Promise<number> {
+    return (await Promise.all(chain.map((each) => this.has(each)))).filter((has) => !has).length
   }
 
   async #unpackOnce(
@@ -122,6 +128,21 @@ export class Snapshots {
       await this.adopt(chainId, directory)
     } finally {
       await rm(directory, { recursive: true, force: true })
+    }
+  }
+
+  /**
+   * Removes the half-made snapshots of processes that are gone, where opening the store could not: they hold files of an ordinary user's
+   * sub-ids. Done once, before the first layer is unpacked.
+   */
+  async reclaim(agentFor: AgentFor): Promise<void> {
+    if (this.#isReclaimed) return
+    this.#isReclaimed = true
+    for (const path of await this.#store.sweep()) {
+      const agent = await agentFor(`${storeInAgents}${path.slice(this.#store.root.length)}`)
+      await emptyRoot(agent)
+      await agent.close()
+      await rm(path, { recursive: true, force: true })
     }
   }
 
