@@ -81,7 +81,8 @@ export function complete(inputs: Inputs, code: string): Completion {
   const { program, file } = inputs.service.compile(prepared.path, prepared.text)
   const checker = program.getTypeChecker()
   const node = nodeAt(file, prepared.text.lastIndexOf(marker) + marker.length)
-  if (ts.isStringLiteralLike(node) && node.text.endsWith(marker)) return literalsOf(checker, node, node.text.slice(0, -'$strake'.length))
+  // A string that nothing closes yet goes on to the end of its line.
+  if (ts.isStringLiteralLike(node) && node.text.includes(marker)) return literalsOf(checker, node, node.text.replace(/\$strake.*$/s, ''))
   if (!ts.isIdentifier(node) || node.text !== marker) return nothing
   const parent = node.parent
   if (ts.isPropertyAccessExpression(parent) && parent.name === node) {
