@@ -17,10 +17,13 @@ export interface BuildErrorOptions<State> extends StrakeErrorOptions {
  */
 export class BuildError<State> extends StrakeError {
   readonly state: State
+  /** The message without the hint. */
+  readonly reason: string
 
   constructor(message: string, { state, ...options }: BuildErrorOptions<State>) {
     super('build_failed', message, options)
     this.name = 'BuildError'
+    this.reason = message
     this.state = state
   }
 }

@@ -1,6 +1,7 @@
 export type { BuildOptions } from './context.ts'
 export { describeStep } from './describe.ts'
 export { BuildError } from './failure.ts'
+export { type Outline, outlineOf } from './outline.ts'
 export type { BuildEvent } from './progress.ts'
 export type { BuildCommand, BuildCommandResult, BuildLayer, BuildRuntime } from './runtime.ts'
 export { defaultPath } from './settings.ts'

@@ -49,6 +49,17 @@ const standardGrace = 10_000
 
 const all = new Map<string, Container>()
 
+/** What a handle is made of; opaque to users. */
+export interface ContainerParts {
+  readonly runtime: Runtime
+  readonly running: RunningContainer
+  readonly main: Process
+  readonly log: Log
+  readonly image: ImageData
+  readonly name: string
+  readonly pid: number
+}
+
 /**
  * A container whose command was started with `start()`. Whoever has it owns it: `await using`, or `remove()`. It never
  * outlives this process.
@@ -58,6 +69,7 @@ export class Container implements AsyncDisposable {
   readonly name: string
   /** The command's pid, as this process sees it. */
   readonly pid: number
+  /** Values of the image that it was started from. */
   readonly image: ImageData
   readonly startedAt = new Date()
   /** Files of the container, resolved inside its root. */
@@ -72,7 +84,7 @@ export class Container implements AsyncDisposable {
   #removal: Promise<void> | undefined
   #execs = new Set<Process<string | Buffer>>()
 
-  private constructor(runtime: Runtime, running: RunningContainer, main: Process, log: Log, image: ImageData, name: string, pid: number) {
+  constructor({ runtime, running, main, log, image, name, pid }: ContainerParts) {
     this.#runtime = runtime
     this.#running = running
     this.#main = main
@@ -98,7 +110,7 @@ export class Container implements AsyncDisposable {
    * Starts a container of an image. Resolves once its command runs. Rejects with `command_not_found`, `user_not_found`,
    * `name_in_use`, `aborted`, `invalid_argument`, `kernel_refused`.
    */
-  static async start(image: ImageData, options: StartOptions = {}): Promise<Container> {
+  static async launch<Made extends Container>(make: new (parts: ContainerParts) => Made, image: ImageData, options: StartOptions = {}): Promise<Made> {
     const argv = commandOf(image.config, options)
     const name = options.name === undefined ? undefined : checkName(options.name)
     if (name !== undefined && findContainer(name)) throw new StrakeError('name_in_use', `A container named '${name}' is there already.`, { hint: 'Remove it first, or choose another name.' })
@@ -116,7 +128,7 @@ export class Container implements AsyncDisposable {
     try {
       const pid = await main.started
       if (!running) throw new StrakeError('process_failed', 'The container did not start.')
-      const container = new Container(runtime, running, main, log, image, name ?? directory.id.slice(0, 12), pid)
+      const container = new make({ runtime, running, main, log, image, name: name ?? directory.id.slice(0, 12), pid })
       if (name !== undefined && findContainer(name) !== container) {
         await container.remove()
         throw new StrakeError('name_in_use', `A container named '${name}' is there already.`)

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { openCgroups, type Cgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
 import { currentOwner, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
-import type { Op, Program } from '../sys/index.ts'
-import { confined, zygoteOf, type Agent, type Zygote } from '../zygote/index.ts'
+import { decodeRecords, type Op, type Program } from '../sys/index.ts'
+import { closeZygote, confined, zygoteOf, type Agent, type Zygote } from '../zygote/index.ts'
 
 /** A container's directory in the store: its upper, its work directory. */
 export interface ContainerDirectory {
@@ -121,6 +121,20 @@ export class Runtime {
     const zygote = await this.zygote()
     if (this.#janitor?.zygote !== zygote) this.#janitor = { zygote, agent: confined(zygote, '/store/containers') }
     return this.#janitor.agent
+  }
+
+  /** Removes everything in the store, by an agent to which all of it belongs, and ends the zygote. The runtime is of no use afterwards. */
+  async destroy(): Promise<void> {
+    runtimes.delete(this.store.root)
+    const agent = await this.agentFor('/store')
+    try {
+      const [bytes] = (await agent.run([{ op: 'readDir', path: '/' }])).results
+      const names = bytes instanceof Uint8Array ? decodeRecords(bytes).map(({ name }) => name) : []
+      await agent.run(names.map((name): Op => ({ op: 'removeTree', path: Buffer.concat([Buffer.from('/'), name]) })))
+    } finally {
+      await agent.close()
+      await closeZygote(this.store.root)
+    }
   }
 
   /** Removes what processes that were killed had left; waits for none of it. */

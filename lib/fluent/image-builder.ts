@@ -1,4 +1,9 @@
+import { currentRuntime, buildRuntime, execInImage, imagePlan, type ContainerOptions, type Process, type StartOptions } from '../containers/index.ts'
 import {
+  BuildError,
+  type BuildOptions,
+  buildImage,
+  outlineOf,
   type BaseInput,
   type CopyOptions,
   cmdStep,
@@ -21,6 +26,10 @@ import {
   volumeStep,
   workdirStep,
 } from '../build/index.ts'
+import type { ImageData } from '../images/index.ts'
+import type { Plan } from '../sys/index.ts'
+import type { Container } from './container.ts'
+import { Image, type PlanOptions } from './image.ts'
 
 /**
  * The description of an image: an immutable list of steps. Every verb gives a new description and leaves this one as it was;
@@ -135,6 +144,42 @@ export class ImageBuilder {
     return change(this)
   }
 
+  /**
+   * Builds the image: every step that is not in the cache is carried out. Rejects with `build_failed` (a `BuildError`: its `state` is the
+   * image before the step that failed), `aborted`, `context_invalid`, `path_escapes`, `image_not_found`, ….
+   *
+   * @example const built = await image('host').run('date > /built').build({ tag: 'app' })
+   */
+  async build(options: BuildOptions = {}): Promise<Image> {
+    try {
+      return new Image(await buildImage(this.steps, options, await buildRuntime(await currentRuntime())))
+    } catch (error) {
+      if (!(error instanceof BuildError)) throw error
+      const { hint, cause, details } = error
+      throw new BuildError(error.reason, { state: new Image(error.state as ImageData), hint, cause, details })
+    }
+  }
+
+  /** Builds, then starts a container of the result. */
+  async start(options: StartOptions = {}): Promise<Container> {
+    return (await this.build({ signal: options.signal })).start(options)
+  }
+
+  /** Builds, then runs a command in a throw-away container of the result. */
+  exec(command: string | readonly string[], options: ContainerOptions & { readonly encoding: 'buffer' }): Process<Buffer>
+  exec(command: string | readonly string[], options?: ContainerOptions): Process
+  exec(command: string | readonly string[], options: ContainerOptions = {}): Process<string | Buffer> {
+    return execInImage(this.build({ signal: options.signal }).then(({ data }) => data), command, options)
+  }
+
+  /**
+   * The program of the container that `start` would make, as far as it is known before the build: a step that makes a layer stands as
+   * `step-N`, and of the base only what this description says. Nothing is built or run.
+   */
+  plan(options: PlanOptions = {}): Plan {
+    return imagePlan(outlineOf(this.steps), options)
+  }
+
   /** The steps, one a line, as a Dockerfile would have them. */
   toString(): string {
     return this.steps.map(describeStep).join('\n')
@@ -146,11 +191,10 @@ export class ImageBuilder {
 }
 
 /**
- * Describes an image. `image('debian:12')` is `image().from('debian:12')`.
+ * Describes an image; nothing runs until a terminal verb. `image('debian:12')` is `image().from('debian:12')`.
  *
- * @example image('host').run('echo hello > /greeting').cmd(['cat', '/greeting'])
+ * @example image().from('host').run('date > /built').cmd(['cat', '/built'])
  */
 export function image(base?: BaseInput): ImageBuilder {
-  const empty = new ImageBuilder()
-  return base === undefined ? empty : empty.from(base)
+  return base === undefined ? new ImageBuilder() : new ImageBuilder().from(base)
 }

@@ -1,0 +1,38 @@
+import type { ExecutionConfig, ImageLayer } from '../images/index.ts'
+import { digestOf } from '../store/index.ts'
+import { applyStep, applyWorkdir, defaultEnvironment } from './settings.ts'
+import type { Step } from './step.ts'
+
+/** What is known of an image before it is built. */
+export interface Outline {
+  readonly config: ExecutionConfig
+  readonly layers: readonly ImageLayer[]
+}
+
+/** A layer that is not there yet; its chainID is made from its place and step, so that the same description gives the same outline. */
+function placeholder(index: number, step: Step): ImageLayer {
+  const digest = digestOf(Buffer.from(JSON.stringify([index, step])))
+  return { digest, diffId: digest, chainId: digest, size: 0, mediaType: 'application/vnd.oci.image.layer.v1.tar' }
+}
+
+/** The settings that the steps give, and a placeholder for each layer. A pure function; of a base image only what is at hand is in it. */
+export function outlineOf(steps: readonly Step[]): Outline {
+  let config: ExecutionConfig = { Env: defaultEnvironment }
+  let layers: readonly ImageLayer[] = []
+  for (const [index, step] of steps.entries()) {
+    if (step.kind === 'from') {
+      const { base } = step
+      const inner = base.kind === 'image' ? base.image : base.kind === 'steps' ? outlineOf(base.steps) : undefined
+      if (inner) config = inner.config
+      layers = inner ? inner.layers : base.kind === 'scratch' ? [] : [placeholder(index, step)]
+    } else if (step.kind === 'run' || step.kind === 'copy') {
+      layers = [...layers, placeholder(index, step)]
+    } else if (step.kind === 'workdir') {
+      config = applyWorkdir(config, step.path)
+      layers = [...layers, placeholder(index, step)]
+    } else {
+      config = applyStep(config, step)
+    }
+  }
+  return { config, layers }
+}

@@ -1,0 +1,102 @@
+import {
+  currentRuntime,
+  execInImage,
+  imagePlan,
+  type ContainerOptions,
+  type Process,
+  type StartOptions,
+} from '../containers/index.ts'
+import { Container } from './container.ts'
+import { Images, type ExecutionConfig, type HistoryEntry, type ImageData, type ImageLayer } from '../images/index.ts'
+import type { Plan } from '../sys/index.ts'
+
+export type PlanOptions = StartOptions & { readonly argv?: readonly string[] | undefined }
+
+/**
+ * An image in the store: values, and what can be done with it. Immutable; another image may get its tags.
+ *
+ * @example
+ * const built = await image().from('host').cmd(['date']).build({ tag: 'clock' })
+ * console.log(built.digest, built.layers.length, (await built.exec(['date'])).stdout)
+ */
+export class Image {
+  readonly data: ImageData
+
+  constructor(data: ImageData) {
+    this.data = data
+  }
+
+  /** Of the manifest: `sha256:…`. */
+  get digest(): string {
+    return this.data.digest
+  }
+
+  /** Of the config: what `docker images` shows. */
+  get id(): string {
+    return this.data.id
+  }
+
+  /** When this handle was made; `images.get` tells them anew. */
+  get tags(): readonly string[] {
+    return this.data.tags
+  }
+
+  get config(): ExecutionConfig {
+    return this.data.config
+  }
+
+  /** Bottom first. */
+  get layers(): readonly ImageLayer[] {
+    return this.data.layers
+  }
+
+  get history(): readonly HistoryEntry[] {
+    return this.data.history
+  }
+
+  /** Bytes of all its blobs. */
+  get size(): number {
+    return this.data.size
+  }
+
+  get platform(): ImageData['platform'] {
+    return this.data.platform
+  }
+
+  /** Gives it one more name, taken from whatever image had it. Rejects with `invalid_reference`. */
+  async tag(name: string): Promise<Image> {
+    const images = new Images((await currentRuntime()).store)
+    await images.tag(this.data, name)
+    return new Image(await images.get(this.digest))
+  }
+
+  /** Starts a container with the image's command, or that of the options. It is yours: `await using`, or `remove()`. */
+  async start(options: StartOptions = {}): Promise<Container> {
+    return Container.launch(Container, this.data, options)
+  }
+
+  /** Runs a command in a throw-away container. A string goes to the image's shell. */
+  exec(command: string | readonly string[], options: ContainerOptions & { readonly encoding: 'buffer' }): Process<Buffer>
+  exec(command: string | readonly string[], options?: ContainerOptions): Process
+  exec(command: string | readonly string[], options: ContainerOptions = {}): Process<string | Buffer> {
+    return execInImage(this.data, command, options)
+  }
+
+  /** The program of the container that `start` would make. Nothing runs. */
+  plan(options: PlanOptions = {}): Plan {
+    return imagePlan(this.data, options)
+  }
+
+  toJSON(): ImageData {
+    return this.data
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const name = this.tags.length > 0 ? `${this.tags.join(', ')} ` : ''
+    return `Image { ${name}${this.digest.slice(0, 19)}, ${this.layers.length} layer${this.layers.length === 1 ? '' : 's'}, ${megabytes(this.size)} }`
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}

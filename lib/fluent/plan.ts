@@ -1,0 +1,12 @@
+import type { Plan } from '../sys/index.ts'
+import type { PlanOptions } from './image.ts'
+
+/**
+ * The program of system calls that a container of this image would be made by: data, to print, compare and iterate. The same image
+ * and options give the same plan, on any machine; nothing runs.
+ *
+ * @example for (const step of plan(built)) console.log(step.op)
+ */
+export function plan(image: { plan(options?: PlanOptions): Plan }, options: PlanOptions = {}): Plan {
+  return image.plan(options)
+}
