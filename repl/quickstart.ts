@@ -42,7 +42,7 @@ async function tour({ image }: Library): Promise<void> {
   console.log("image().from('host')…build(): this machine's own shell and tools, and two layers on them")
   const built = await image()
     .from('host')
-    .run('mkdir /srv && uname -sr > /srv/kernel')
+    .run('mkdir -p /srv && uname -sr > /srv/kernel')
     .copy({ 'srv/greeting': 'Hello from a container\n' }, '/')
     .cmd(['sleep', '60'])
     .build()

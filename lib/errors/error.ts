@@ -27,7 +27,7 @@ export class StrakeError extends Error {
   declare readonly details?: Readonly<Record<string, unknown>>
 
   constructor(code: ErrorCode, message: string, options: StrakeErrorOptions = {}) {
-    super(options.hint ? `${message}\n  hint: ${options.hint}` : message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'StrakeError'
     this.code = code
     if (options.hint !== undefined) this.hint = options.hint
