@@ -1,34 +1,11 @@
 // What `npm start` runs where there is no terminal: an image out of this machine's own shell, a container from it, and what it is made
 // of. With a terminal, the prompt follows.
+import type * as Strake from '../lib/index.ts'
 import { ownLibrary } from './library.ts'
 import { showError } from './show.ts'
 import { table } from './table.ts'
 
-/** As much of the library as the tour walks through. */
-interface Library {
-  image(): Builder
-}
-
-interface Builder {
-  from(base: string): Builder
-  run(command: string): Builder
-  copy(files: Readonly<Record<string, string>>, destination: string): Builder
-  cmd(argv: readonly string[]): Builder
-  build(): Promise<BuiltImage>
-}
-
-interface BuiltImage {
-  readonly layers: readonly { readonly digest: string; readonly size: number }[]
-  readonly history: readonly { readonly created_by?: string | undefined; readonly empty_layer?: boolean | undefined }[]
-  start(): Promise<Container>
-}
-
-interface Container extends AsyncDisposable {
-  readonly name: string
-  exec(argv: readonly string[]): PromiseLike<{ readonly exitCode: number; readonly stdout: string }>
-}
-
-function layerTable(built: BuiltImage): string {
+function layerTable(built: Strake.Image): string {
   const made = built.history.filter((entry) => entry.empty_layer !== true)
   const rows = built.layers.map((layer, index) => [
     layer.digest.replace(/^sha256:/, '').slice(0, 12),
@@ -38,25 +15,30 @@ function layerTable(built: BuiltImage): string {
   return table(['LAYER', 'BYTES', 'MADE BY'], rows)
 }
 
-async function tour({ image }: Library): Promise<void> {
+async function tour({ image }: typeof Strake): Promise<void> {
   console.log("image().from('host')…build(): this machine's own shell and tools, and two layers on them")
   const built = await image()
     .from('host')
-    .run('mkdir -p /srv && uname -sr > /srv/kernel')
-    .copy({ 'srv/greeting': 'Hello from a container\n' }, '/')
+    .run('mkdir -p /tour && uname -sr > /tour/kernel')
+    .copy({ 'tour/greeting': 'Hello from a container\n' }, '/')
     .cmd(['sleep', '60'])
     .build()
   console.log(`${layerTable(built)}\n`)
 
   await using container = await built.start()
   console.log(`Container ${container.name} runs. In it:`)
-  const { stdout } = await container.exec(['sh', '-c', 'cat /srv/greeting /srv/kernel; echo "uid $(id -u), pid $$, host $(hostname)"'])
+  const { stdout } = await container.exec(
+    ['sh', '-c', 'cat /tour/greeting /tour/kernel && echo "uid $(id -u), pid $$, host $(hostname)"'],
+    {
+      check: true,
+    },
+  )
   console.log(stdout.replace(/^(?=.)/gm, '  '))
 }
 
 async function main(): Promise<void> {
   const { url } = ownLibrary()
-  await tour((await import(url)) as Library)
+  await tour((await import(url)) as typeof Strake)
   if (!process.stdin.isTTY || !process.stdout.isTTY) return
   const { startRepl } = await import('./server.ts')
   await startRepl()

@@ -33,13 +33,10 @@ function field(value: object, name: string): unknown {
 function logOf(error: Error): string[] {
   const details = field(error, 'details')
   const log = typeof details === 'object' && details !== null ? field(details, 'log') : undefined
-  return typeof log === 'string'
-    ? log
-        .trimEnd()
-        .split('\n')
-        .slice(-12)
-        .map((line) => `    ${line}`)
-    : []
+  if (typeof log !== 'string') return []
+  const lines = log.trimEnd().split('\n')
+  // A log of one line is in the message already.
+  return lines.length > 1 ? lines.slice(-12).map((line) => `    ${line}`) : []
 }
 
 function headOf(error: Error, colors: boolean): string[] {
