@@ -28,8 +28,7 @@ import {
 } from '../build/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
-import type { Container } from './container.ts'
-import { Image, type PlanOptions } from './image.ts'
+import { type Container, Image, type PlanOptions } from './handles.ts'
 
 /**
  * The description of an image: an immutable list of steps. Every verb gives a new description and leaves this one as it was;

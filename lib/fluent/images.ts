@@ -1,6 +1,6 @@
 import { currentRuntime } from '../containers/index.ts'
 import { Images, importRootfsFile, loadImages, type GetOptions } from '../images/index.ts'
-import { Image } from './image.ts'
+import { Image } from './handles.ts'
 
 async function stored(): Promise<Images> {
   return new Images((await currentRuntime()).store)

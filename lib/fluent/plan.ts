@@ -1,5 +1,5 @@
 import type { Plan } from '../sys/index.ts'
-import type { PlanOptions } from './image.ts'
+import type { PlanOptions } from './handles.ts'
 
 /**
  * The program of system calls that a container of this image would be made by: data, to print, compare and iterate. The same image

@@ -1,12 +1,14 @@
 import {
+  Container as RunningContainer,
   currentRuntime,
   execInImage,
   imagePlan,
+  snapshot,
   type ContainerOptions,
   type Process,
+  type SnapshotOptions,
   type StartOptions,
 } from '../containers/index.ts'
-import { Container } from './container.ts'
 import { Images, type ExecutionConfig, type HistoryEntry, type ImageData, type ImageLayer } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 
@@ -99,4 +101,21 @@ export class Image {
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`
+}
+
+/**
+ * A running container. Whoever started it owns it: `await using`, or `remove()`. It never outlives this process.
+ *
+ * @example
+ * await using container = await built.start({ cmd: ['sleep', '60'], memory: '64m' })
+ * const { stdout } = await container.exec(['hostname'])
+ */
+export class Container extends RunningContainer {
+  /**
+   * An image whose top layer is what the container wrote: of a running one while everything in it is frozen. Rejects with
+   * `timed_out` when something in there cannot be stopped.
+   */
+  async snapshot(options: SnapshotOptions = {}): Promise<Image> {
+    return new Image(await snapshot(this, options))
+  }
 }
