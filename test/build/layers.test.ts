@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -93,7 +93,6 @@ test('B02: links of the image to /proc, /dev and outside lead to places in the i
     ] as const) {
       const links = join(directory, 'context', name)
       mkdirSync(links)
-      const { symlinkSync } = await import('node:fs')
       symlinkSync(target, join(links, 'link'))
       const built = await build(base.copy(name, '/').copy({ f: 'inside' }, '/link/'))
       assert.is((await look(built, '/link/f'))?.text, 'inside', target)
