@@ -1,48 +1,23 @@
-import type { Agent, Child, ChildExit } from '../zygote/index.ts'
-import { signalNumber } from '../zygote/index.ts'
+import { closeSync, openSync } from 'node:fs'
+import type { CgroupStats } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { execPlan, parseDuration, type ContainerSpec } from '../process/index.ts'
-import { launchContainer, settleContainer, type RunningContainer } from './launch.ts'
+import { type ContainerSpec, execPlan, parseDuration } from '../process/index.ts'
+import type { Digest } from '../store/index.ts'
+import type { Agent } from '../zygote/index.ts'
+import { signalNumber } from '../zygote/index.ts'
+import { launchExec } from './exec.ts'
 import { ContainerFiles } from './files.ts'
+import type { ContainerExit, ContainerInfo, ContainerState } from './info.ts'
 import { insideAgent } from './inside.ts'
+import { launchContainer, type RunningContainer, settleContainer } from './launch.ts'
 import { Log, type LogLine, type LogOptions } from './log.ts'
 import type { CommandOptions, StartOptions } from './options.ts'
 import { freeze, thaw } from './pause.ts'
-import { Process, usageOf, type Launched, type ProcessResult, type Stdio, type Usage } from './process.ts'
-import { currentRuntime, type ContainerDirectory, type Runtime } from './runtime.ts'
+import { type Launched, Process, type ProcessResult, type Stdio, type Usage, usageOf } from './process.ts'
+import { type ContainerDirectory, currentRuntime, type Runtime } from './runtime.ts'
 import { argvOf, checkName, commandOf, commandSpec, limitsOf } from './settings.ts'
 import { userOfContainer } from './user.ts'
-import { openSync, closeSync } from 'node:fs'
-import type { CgroupStats } from '../cgroups/index.ts'
-import type { Digest } from '../store/index.ts'
-
-export type ContainerState = 'running' | 'paused' | 'stopped' | 'removed'
-
-/** How a container's command ended. */
-export interface ContainerExit {
-  readonly exitCode: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly oomKilled: boolean
-  readonly durationMs: number
-  readonly usage: Usage
-}
-
-export interface ContainerInfo {
-  readonly id: string
-  readonly name: string
-  readonly state: ContainerState
-  readonly pid: number
-  readonly image: { readonly digest: string; readonly tags: readonly string[] }
-  readonly command: readonly string[]
-  readonly env: readonly string[]
-  readonly cwd: string
-  readonly user: { readonly uid: number; readonly gid: number }
-  readonly hostname: string
-  readonly network: 'none' | 'host'
-  readonly startedAt: Date
-  readonly exit: ContainerExit | undefined
-}
 
 /** A signal that asks a container to stop; then SIGKILL. */
 const standardGrace = 10_000
@@ -96,7 +71,13 @@ export class Container implements AsyncDisposable {
     this.fs = new ContainerFiles(() => this.#inside())
     this.#exit = main.then(
       ({ exitCode, signal, oomKilled, durationMs, usage }) => ({ exitCode, signal, oomKilled, durationMs, usage }),
-      () => ({ exitCode: null, signal: 'SIGKILL' as const, oomKilled: false, durationMs: Date.now() - this.startedAt.getTime(), usage: { userMs: 0, systemMs: 0, peakMemory: 0 } }),
+      () => ({
+        exitCode: null,
+        signal: 'SIGKILL' as const,
+        oomKilled: false,
+        durationMs: Date.now() - this.startedAt.getTime(),
+        usage: { userMs: 0, systemMs: 0, peakMemory: 0 },
+      }),
     )
     void this.#exit.then((exit) => {
       this.#ended = exit
@@ -110,10 +91,17 @@ export class Container implements AsyncDisposable {
    * Starts a container of an image. Resolves once its command runs. Rejects with `command_not_found`, `user_not_found`,
    * `name_in_use`, `aborted`, `invalid_argument`, `kernel_refused`.
    */
-  static async launch<Made extends Container>(make: new (parts: ContainerParts) => Made, image: ImageData, options: StartOptions = {}): Promise<Made> {
+  static async launch<Made extends Container>(
+    make: new (parts: ContainerParts) => Made,
+    image: ImageData,
+    options: StartOptions = {},
+  ): Promise<Made> {
     const argv = commandOf(image.config, options)
     const name = options.name === undefined ? undefined : checkName(options.name)
-    if (name !== undefined && findContainer(name)) throw new StrakeError('name_in_use', `A container named '${name}' is there already.`, { hint: 'Remove it first, or choose another name.' })
+    if (name !== undefined && findContainer(name))
+      throw new StrakeError('name_in_use', `A container named '${name}' is there already.`, {
+        hint: 'Remove it first, or choose another name.',
+      })
     const runtime = await currentRuntime()
     const directory = runtime.newDirectory()
     const log = new Log()
@@ -180,47 +168,7 @@ export class Container implements AsyncDisposable {
 
   async #launchExec(argv: readonly string[], options: CommandOptions, stdio: Stdio): Promise<Launched> {
     this.#assertRunning()
-    const { zygote, child, cgroup, spec } = this.#running
-    const user = await userOfContainer(() => this.#inside(), options.user ?? this.image.config.User)
-    const command = commandSpec(argv, { ...this.#confinement(), ...options }, { config: this.image.config, user, hostname: spec.hostname, rlimits: spec.command.rlimits })
-    const joins: Record<string, number> = {}
-    cgroup?.joinPaths.forEach((path, index) => {
-      joins[`cgroup${index}`] = openSync(path, 'w')
-    })
-    const plan = execPlan({
-      container: child.id,
-      cgroups: cgroup?.joinPaths.length ?? 0,
-      ids: spec.ids,
-      arch: spec.arch,
-      hasNetwork: spec.network !== 'host',
-      time: spec.time,
-      command,
-    })
-    const oomBefore = cgroup?.oomKills() ?? 0
-    const made: Child = zygote.agent.start(plan.program, { ...stdio.fds, ...joins }, {
-      onSent: () => {
-        stdio.onSent()
-        for (const fd of Object.values(joins)) closeSync(fd)
-      },
-    })
-    return {
-      child: made,
-      destroy: () => made.kill(9),
-      settle: (exit: ChildExit) => {
-        let oomKilled = false
-        try {
-          oomKilled = exit.signal === 'SIGKILL' && (cgroup?.oomKills() ?? 0) > oomBefore
-        } catch {
-          // The container ended meanwhile, and its cgroup with it.
-        }
-        return { oomKilled, usage: usageOf(exit) }
-      },
-    }
-  }
-
-  #confinement(): Pick<StartOptions, 'capabilities' | 'seccomp' | 'noNewPrivileges'> {
-    const { capabilities, seccomp, noNewPrivileges } = this.#running.spec.command
-    return { capabilities: { drop: ['ALL'], add: [...capabilities] }, seccomp, noNewPrivileges }
+    return launchExec(this.#running, this.image.config, argv, options, stdio, () => this.#inside())
   }
 
   /** Sends a signal to the command. SIGKILL ends the container. Throws `invalid_argument`. */
@@ -234,7 +182,9 @@ export class Container implements AsyncDisposable {
    * Asks the command to end (the image's stop signal, else SIGTERM), and after `grace` milliseconds (default 10 s) kills it.
    * Resolves once it has ended; its files stay until `remove()`.
    */
-  async stop(options: { readonly grace?: number | string | undefined; readonly signal?: NodeJS.Signals | undefined } = {}): Promise<ContainerExit> {
+  async stop(
+    options: { readonly grace?: number | string | undefined; readonly signal?: NodeJS.Signals | undefined } = {},
+  ): Promise<ContainerExit> {
     const grace = options.grace === undefined ? standardGrace : parseDuration(options.grace, 'grace')
     if (this.#ended) return this.#ended
     if (this.#state === 'paused') await this.unpause()
@@ -363,11 +313,14 @@ export class Container implements AsyncDisposable {
     this.#assertRunning()
     const { cgroup } = this.#running
     if (cgroup) return cgroup
-    throw new StrakeError('not_delegated', 'The container has no cgroup.', { hint: 'Start it with a limit (memory, cpus, pids); `await doctor()` tells whether this user may make cgroups.' })
+    throw new StrakeError('not_delegated', 'The container has no cgroup.', {
+      hint: 'Start it with a limit (memory, cpus, pids); `await doctor()` tells whether this user may make cgroups.',
+    })
   }
 
   #assertRunning(): void {
-    if (this.#ended || this.#state === 'removed') throw new StrakeError('container_not_running', `The container ${this.name} is not running.`)
+    if (this.#ended || this.#state === 'removed')
+      throw new StrakeError('container_not_running', `The container ${this.name} is not running.`)
   }
 }
 
@@ -397,34 +350,3 @@ export const containers = {
     throw new StrakeError('container_not_found', `There is no container '${String(nameOrId).slice(0, 80)}' in this process.`)
   },
 } as const
-
-/** Runs a command in a throw-away container of an image. */
-export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options: StartOptions & { readonly encoding: 'buffer' }): Process<Buffer>
-export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options?: StartOptions): Process
-export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options: StartOptions = {}): Process<string | Buffer> {
-  const argv = argvOf(command)
-  const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
-    const [runtime, source] = [await currentRuntime(), image instanceof Promise ? await image : image]
-    const directory = runtime.newDirectory()
-    let made: RunningContainer
-    try {
-      made = await launchContainer(runtime, { image: source, argv, options, directory }, stdio, signal)
-    } catch (error) {
-      await runtime.remove(directory)
-      throw error
-    }
-    return {
-      child: made.child,
-      destroy: () => made.child.kill(9),
-      settle: async (exit, failed) => {
-        const settled = made.cgroup ? await settleContainer(made, exit) : { oomKilled: false, usage: usageOf(exit) }
-        const removal = runtime.remove(directory)
-        if (failed) await removal
-        return settled
-      },
-    }
-  }
-  return new Process<string | Buffer>(argv, options, launch)
-}
-
-export type { ProcessResult }

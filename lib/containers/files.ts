@@ -2,7 +2,7 @@ import { closeSync, fstatSync, readFile, writeFile } from 'node:fs'
 import { posix } from 'node:path'
 import { promisify } from 'node:util'
 import { StrakeError } from '../errors/index.ts'
-import { decodeRecords, flags, type FileRecord, type Op } from '../sys/index.ts'
+import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 
 const { O } = flags
@@ -23,7 +23,13 @@ export interface FileEntry {
 }
 
 const types: Readonly<Record<number, FileEntry['type']>> = {
-  0o100000: 'file', 0o040000: 'directory', 0o120000: 'symlink', 0o020000: 'character-device', 0o060000: 'block-device', 0o010000: 'fifo', 0o140000: 'socket',
+  16807: 'file',
+  9604: 'directory',
+  21609: 'symlink',
+  4802: 'character-device',
+  14406: 'block-device',
+  2401: 'fifo',
+  26411: 'socket',
 }
 
 function entryOf(record: FileRecord, name: string): FileEntry {
@@ -77,7 +83,14 @@ export class ContainerFiles {
   /** Makes a directory, and those above it that are missing. */
   async mkdir(path: string, options: { readonly mode?: number | undefined } = {}): Promise<void> {
     const names = posix.normalize(checkPath(path)).split('/').filter(Boolean)
-    const ops = names.map((_, index): Op => ({ op: 'mkdir', path: `/${names.slice(0, index + 1).join('/')}`, mode: options.mode ?? 0o755, tolerate: ['EEXIST'] }))
+    const ops = names.map(
+      (_, index): Op => ({
+        op: 'mkdir',
+        path: `/${names.slice(0, index + 1).join('/')}`,
+        mode: options.mode ?? 0o755,
+        tolerate: ['EEXIST'],
+      }),
+    )
     await this.#run(ops)
   }
 

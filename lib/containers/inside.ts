@@ -1,11 +1,14 @@
 import { closeSync } from 'node:fs'
 import { binding } from '../../native/binding.ts'
 import { flags, kernelRefused, type Op } from '../sys/index.ts'
-import { Connection, type Agent } from '../zygote/index.ts'
+import { type Agent, Connection } from '../zygote/index.ts'
 import type { RunningContainer } from './launch.ts'
 
 const { CLONE, CAP } = flags
-const keep = (['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_SETFCAP'] as const).reduce((sum, name) => sum + 2 ** CAP[name], 0)
+const keep = (['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_SETFCAP'] as const).reduce(
+  (sum, name) => sum + 2 ** CAP[name],
+  0,
+)
 
 /**
  * An agent in a running container's mount namespace, with its root as `/`: paths are resolved as in the container. It is
@@ -30,6 +33,9 @@ export async function insideAgent(running: RunningContainer): Promise<Agent> {
   } catch (error) {
     await connection.close()
     await child.ended
-    throw await child.started.then(() => error, (reason: unknown) => reason)
+    throw await child.started.then(
+      () => error,
+      (reason: unknown) => reason,
+    )
   }
 }

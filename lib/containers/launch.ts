@@ -1,12 +1,12 @@
-import { closeSync, openSync } from 'node:fs'
 import type { Cgroup } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import { ensureSnapshots, type ImageData } from '../images/index.ts'
+import { type CommandSpec, type ContainerSpec, planOf, preparedProgram } from '../process/index.ts'
 import type { Digest } from '../store/index.ts'
-import { planOf, preparedProgram, type CommandSpec, type ContainerSpec } from '../process/index.ts'
 import type { Child, ChildExit, Zygote } from '../zygote/index.ts'
+import { type Joins, openJoins } from './joins.ts'
 import type { ContainerOptions } from './options.ts'
-import { usageOf, type Settled, type Stdio } from './process.ts'
+import { type Settled, type Stdio, usageOf } from './process.ts'
 import type { ContainerDirectory, Runtime } from './runtime.ts'
 import { checkHostname, commandSpec, containerSpec, limit, limitsOf } from './settings.ts'
 import { userOfImage } from './user.ts'
@@ -53,7 +53,12 @@ export interface ContainerRequest {
 }
 
 /** The spec of a container: all that is asked of the image and this machine is asked here. */
-export async function specOf(runtime: Runtime, request: ContainerRequest, limited: { cgroups: number; rlimits: CommandSpec['rlimits'] }, signal?: AbortSignal): Promise<{ spec: ContainerSpec; zygote: Zygote }> {
+export async function specOf(
+  runtime: Runtime,
+  request: ContainerRequest,
+  limited: { cgroups: number; rlimits: CommandSpec['rlimits'] },
+  signal?: AbortSignal,
+): Promise<{ spec: ContainerSpec; zygote: Zygote }> {
   const { image, options, directory } = request
   const hostname = checkHostname(options.hostname ?? directory.id.slice(0, 12))
   const zygote = await runtime.zygote()
@@ -75,38 +80,36 @@ export async function specOf(runtime: Runtime, request: ContainerRequest, limite
 }
 
 /** Starts a container. What it took is given back by `settleContainer`, or here when it cannot start. */
-export async function launchContainer(runtime: Runtime, request: ContainerRequest, stdio: Stdio, signal?: AbortSignal): Promise<RunningContainer> {
+export async function launchContainer(
+  runtime: Runtime,
+  request: ContainerRequest,
+  stdio: Stdio,
+  signal?: AbortSignal,
+): Promise<RunningContainer> {
   const limits = limitsOf(request.options)
   const { cgroup, rlimits } = limit(runtime.cgroups, request.directory.id.slice(0, 24), limits)
-  const joins: Record<string, number> = {}
+  let joins: Joins | undefined
   try {
-    cgroup?.joinPaths.forEach((path, index) => {
-      joins[`cgroup${index}`] = openSync(path, 'w')
-    })
-    const { spec, zygote } = await specOf(runtime, request, { cgroups: cgroup?.joinPaths.length ?? 0, rlimits }, signal)
+    joins = openJoins(cgroup?.joinPaths ?? [])
+    const { fds, close } = joins
+    const { spec, zygote } = await specOf(runtime, request, { cgroups: Object.keys(fds).length, rlimits }, signal)
     if (signal?.aborted) throw new StrakeError('aborted', 'The start was aborted.', { cause: signal.reason })
-    const plan = planOf(spec)
-    const closeJoins = (): void => {
-      for (const fd of Object.values(joins)) closeSync(fd)
-    }
-    const child = zygote.agent.start(plan.program, { ...stdio.fds, ...joins }, {
-      runsInit: true,
-      fault: request.fault,
-      onSent: () => {
-        stdio.onSent()
-        closeJoins()
+    const child = zygote.agent.start(
+      planOf(spec).program,
+      { ...stdio.fds, ...fds },
+      {
+        runsInit: true,
+        fault: request.fault,
+        onSent: () => {
+          stdio.onSent()
+          close()
+        },
       },
-    })
+    )
     runtime.keepSpares(zygote, spec.network, () => preparedProgram(spec), spareCount)
     return { child, zygote, directory: request.directory, cgroup, spec }
   } catch (error) {
-    for (const fd of Object.values(joins)) {
-      try {
-        closeSync(fd)
-      } catch {
-        // Closed with the message already.
-      }
-    }
+    joins?.close()
     await cgroup?.remove()
     throw error
   }

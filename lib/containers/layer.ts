@@ -1,14 +1,14 @@
 import { StrakeError } from '../errors/index.ts'
-import { chainIds, diffLayer } from '../layers/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { overlayOps, freshUpper } from '../rootfs/index.ts'
+import { chainIds, diffLayer } from '../layers/index.ts'
+import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
-import { confined, type Agent, type ChildExit } from '../zygote/index.ts'
-import { launchContainer, layerPaths, settleContainer, layersOf } from './launch.ts'
-import { Process, type Launched, type ProcessResult, type Stdio } from './process.ts'
-import type { ContainerDirectory, Runtime } from './runtime.ts'
+import { type Agent, type ChildExit, confined } from '../zygote/index.ts'
+import { launchContainer, layerPaths, layersOf, settleContainer } from './launch.ts'
 import type { ContainerOptions } from './options.ts'
+import { type Launched, Process, type ProcessResult, type Stdio } from './process.ts'
+import type { ContainerDirectory, Runtime } from './runtime.ts'
 
 /** A command of a build step, all settled. */
 export interface LayerCommand {
@@ -37,7 +37,12 @@ export function chainOn(below: Digest | undefined, diffId: Digest): Digest {
 }
 
 /** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. */
-export async function commitUpper(runtime: Runtime, directory: ContainerDirectory, below: Digest | undefined, options: { readonly keeps?: boolean } = {}): Promise<MadeLayer> {
+export async function commitUpper(
+  runtime: Runtime,
+  directory: ContainerDirectory,
+  below: Digest | undefined,
+  options: { readonly keeps?: boolean } = {},
+): Promise<MadeLayer> {
   const { ids } = await runtime.zygote()
   const agent = await runtime.agentFor(`${directory.zygotePath}/upper`)
   let layer: Awaited<ReturnType<typeof diffLayer>>
@@ -111,14 +116,19 @@ export class LayerInProgress {
       hostname: 'buildkitsandbox',
     }
     const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
-      const made = await launchContainer(runtime, {
-        image: { layers: [], config: {} },
-        argv: command.argv,
-        options,
-        directory,
-        layers: layerPaths(this.#lowers),
-        work: `work${this.#mounts}`,
-      }, stdio, signal)
+      const made = await launchContainer(
+        runtime,
+        {
+          image: { layers: [], config: {} },
+          argv: command.argv,
+          options,
+          directory,
+          layers: layerPaths(this.#lowers),
+          work: `work${this.#mounts}`,
+        },
+        stdio,
+        signal,
+      )
       return { child: made.child, destroy: () => made.child.kill(9), settle: (exit: ChildExit) => settleContainer(made, exit) }
     }
     const process = new Process(command.argv, { ...options, check: false, encoding: 'utf8' }, launch)

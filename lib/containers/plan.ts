@@ -1,6 +1,6 @@
 import { StrakeError } from '../errors/index.ts'
+import { type ContainerUser, lookUpUser } from '../ids/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { lookUpUser, type ContainerUser } from '../ids/index.ts'
 import { planOf } from '../process/index.ts'
 import type { Plan } from '../sys/index.ts'
 import { layerPaths } from './launch.ts'
@@ -15,7 +15,10 @@ function userFor(user: string | number | undefined): ContainerUser {
     const found = lookUpUser(user, undefined, undefined)
     return found.uid === 0 && (user === undefined || user === '' || user === 'root') ? { ...found, home: '/root' } : found
   } catch (error) {
-    if (error instanceof StrakeError && error.code === 'user_not_found') return user === 'root' ? { uid: 0, gid: 0, groups: [0], home: '/root' } : { uid: 65_534, gid: 65_534, groups: [65_534], home: '/', name: String(user) }
+    if (error instanceof StrakeError && error.code === 'user_not_found')
+      return user === 'root'
+        ? { uid: 0, gid: 0, groups: [0], home: '/root' }
+        : { uid: 65_534, gid: 65_534, groups: [65_534], home: '/', name: String(user) }
     throw error
   }
 }
@@ -24,7 +27,10 @@ function userFor(user: string | number | undefined): ContainerUser {
  * The program that `start` would have carried out, for a container named `example`. Nothing is read or run: the same
  * image and options give the same plan. A user's name stands as 65534, since only the image's files tell its number.
  */
-export function imagePlan(image: Pick<ImageData, 'config' | 'layers'>, options: StartOptions & { readonly argv?: readonly string[] | undefined } = {}): Plan {
+export function imagePlan(
+  image: Pick<ImageData, 'config' | 'layers'>,
+  options: StartOptions & { readonly argv?: readonly string[] | undefined } = {},
+): Plan {
   const argv = options.argv ? argvOf(options.argv) : planCommand(image, options)
   const hostname = checkHostname(options.hostname ?? exampleId)
   const command = commandSpec(argv, options, { config: image.config, user: userFor(options.user ?? image.config.User), hostname })

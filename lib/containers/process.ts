@@ -1,9 +1,9 @@
 import { closeSync, openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
+import { binding } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { Input, Output, parseBytes, parseDuration, type WindowSize } from '../process/index.ts'
-import { signalNumber, type Child, type ChildExit } from '../zygote/index.ts'
-import { binding } from '../../native/binding.ts'
+import { type Child, type ChildExit, signalNumber } from '../zygote/index.ts'
 import type { CommandOptions } from './options.ts'
 import { encodeResize } from './terminal.ts'
 
@@ -68,19 +68,34 @@ function tail(bytes: Buffer): string {
   return bytes.subarray(-tailLength).toString('utf8')
 }
 
+/** What the kernel says of a working directory that cannot be one. */
+const badPath: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'])
+
 /** An op that failed, in the words of who gave the command. */
 function explainStart(error: unknown, argv: readonly string[], cwd: string | undefined): unknown {
   if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
-  const { op, errno } = error.details ?? {}
+  const { op, errno, arguments: asked } = error.details ?? {}
   if (op === 'exec' && errno === 'ENOENT') {
     return new StrakeError('command_not_found', `The command '${argv[0] ?? ''}' does not exist in the container.`, {
-      hint: argv[0]?.includes('/') ? 'Or the interpreter or loader that it names is missing in the image.' : 'It is looked for in the directories of PATH, inside the image.',
+      hint: argv[0]?.includes('/')
+        ? 'Or the interpreter or loader that it names is missing in the image.'
+        : 'It is looked for in the directories of PATH, inside the image.',
       cause: error,
       details: { command: argv[0], errno },
     })
   }
-  if (op === 'chdir' && cwd !== undefined) {
-    return new StrakeError('invalid_argument', `The working directory ${cwd} cannot be used: ${String(errno)}.`, { cause: error, details: { cwd, errno } })
+  const path = (asked as { readonly path?: string } | undefined)?.path
+  if (
+    (op === 'chdir' || op === 'mkdir') &&
+    cwd !== undefined &&
+    path !== undefined &&
+    `${cwd}/`.includes(`${path}/`) &&
+    badPath.has(String(errno))
+  ) {
+    return new StrakeError('invalid_argument', `The working directory ${cwd.slice(0, 200)} cannot be used: ${String(errno)}.`, {
+      cause: error,
+      details: { cwd, errno },
+    })
   }
   return error
 }
@@ -112,10 +127,12 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     this.#options = options
     const limit = options.maxOutput === undefined ? standardOutput : parseBytes(options.maxOutput, 'maxOutput')
     const overflow = (): void => {
-      this.#failWith(new StrakeError('limit_exceeded', `The output is larger than ${limit} bytes.`, {
-        hint: 'Read stdout and stderr as streams, or raise maxOutput.',
-        details: { limit },
-      }))
+      this.#failWith(
+        new StrakeError('limit_exceeded', `The output is larger than ${limit} bytes.`, {
+          hint: 'Read stdout and stderr as streams, or raise maxOutput.',
+          details: { limit },
+        }),
+      )
     }
     this.#out = new Output(limit, overflow)
     this.#err = new Output(limit, overflow)
@@ -146,7 +163,9 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
 
   get stdin(): Writable {
     if (!this.#input.isWanted && !this.#isLaunching && this.#options.stdin !== 'pipe' && !this.#options.tty) {
-      throw new StrakeError('invalid_argument', 'The process was started without a standard input.', { hint: "Start it with { stdin: 'pipe' }." })
+      throw new StrakeError('invalid_argument', 'The process was started without a standard input.', {
+        hint: "Start it with { stdin: 'pipe' }.",
+      })
     }
     return this.#input.stream
   }
@@ -187,7 +206,9 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     return this.#result.then(onFulfilled, onRejected)
   }
 
-  catch<Rejected = never>(onRejected?: ((error: unknown) => Rejected | PromiseLike<Rejected>) | null): Promise<ProcessResult<Text> | Rejected> {
+  catch<Rejected = never>(
+    onRejected?: ((error: unknown) => Rejected | PromiseLike<Rejected>) | null,
+  ): Promise<ProcessResult<Text> | Rejected> {
     return this.#result.catch(onRejected)
   }
 
@@ -227,7 +248,10 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     const [inRead, inWrite] = wantsInput ? native.pipe(1) : [devNull(), -1]
     if (outRead < 0 || errRead < 0 || inRead < 0) {
       for (const fd of [outRead, outWrite, errRead, errWrite, ...(wantsInput ? [inRead, inWrite] : [])]) if (fd > 2) closeSync(fd)
-      throw new StrakeError('limit_exceeded', 'This process has too many open files.', { hint: 'Raise its limit: ulimit -n.', details: { errno: 'EMFILE' } })
+      throw new StrakeError('limit_exceeded', 'This process has too many open files.', {
+        hint: 'Raise its limit: ulimit -n.',
+        details: { errno: 'EMFILE' },
+      })
     }
     let isOpen = true
     return {
@@ -309,8 +333,11 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       const { oomKilled, usage } = settled instanceof Promise ? await settled : settled
       if (this.#failure) throw this.#failure
       if (startError !== undefined && !this.#timedOut) throw explainStart(startError, this.argv, cwd)
+      if (exit.failure && startError === undefined && !this.#timedOut) throw exit.failure
       if (exit.lost) {
-        throw new StrakeError('zygote_lost', 'The process that held the container was killed, and the container with it.', { hint: 'Start it again.' })
+        throw new StrakeError('zygote_lost', 'The process that held the container was killed, and the container with it.', {
+          hint: 'Start it again.',
+        })
       }
       return this.#resultOf(exit, oomKilled, usage, performance.now() - begin)
     } catch (error) {
@@ -331,11 +358,31 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     const err = this.#err.collected()
     if (this.#options.check && (this.#timedOut || exit.exitCode !== 0)) {
       const how = this.#timedOut ? 'took too long' : exit.signal ? `was ended by ${exit.signal}` : `ended with exit code ${exit.exitCode}`
-      throw new StrakeError(this.#timedOut ? 'timed_out' : 'process_failed', `${this.argv.join(' ').slice(0, 200)} ${how}.${err.length > 0 ? `\n${tail(err)}` : ''}`, {
-        details: { exitCode: exit.exitCode, signal: exit.signal, stdout: tail(out), stderr: tail(err), timedOut: this.#timedOut, oomKilled },
-      })
+      throw new StrakeError(
+        this.#timedOut ? 'timed_out' : 'process_failed',
+        `${this.argv.join(' ').slice(0, 200)} ${how}.${err.length > 0 ? `\n${tail(err)}` : ''}`,
+        {
+          details: {
+            exitCode: exit.exitCode,
+            signal: exit.signal,
+            stdout: tail(out),
+            stderr: tail(err),
+            timedOut: this.#timedOut,
+            oomKilled,
+          },
+        },
+      )
     }
     const asText = (bytes: Buffer): Text => (this.#options.encoding === 'buffer' ? bytes : bytes.toString('utf8')) as Text
-    return { exitCode: exit.exitCode, signal: exit.signal, stdout: asText(out), stderr: asText(err), timedOut: this.#timedOut, oomKilled, durationMs, usage }
+    return {
+      exitCode: exit.exitCode,
+      signal: exit.signal,
+      stdout: asText(out),
+      stderr: asText(err),
+      timedOut: this.#timedOut,
+      oomKilled,
+      durationMs,
+      usage,
+    }
   }
 }

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openCgroups, type Cgroups } from '../cgroups/index.ts'
+import { type Cgroups, openCgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
 import { currentOwner, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
 import { decodeRecords, type Op, type Program } from '../sys/index.ts'
-import { closeZygote, confined, zygoteOf, type Agent, type Zygote } from '../zygote/index.ts'
+import { type Agent, closeZygote, confined, type Zygote, zygoteOf } from '../zygote/index.ts'
 
 /** A container's directory in the store: its upper, its work directory. */
 export interface ContainerDirectory {

@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
-import { checkLimits, rlimitsFor, type Cgroup, type Cgroups, type Limits } from '../cgroups/index.ts'
+import { type Cgroup, type Cgroups, checkLimits, type Limits, rlimitsFor } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { ContainerUser } from '../ids/index.ts'
 import type { ExecutionConfig } from '../images/index.ts'
 import {
-  maskedPaths,
-  parseBytes,
-  parseRlimits,
-  readonlyPaths,
-  resolveCapabilities,
-  throttlePaths,
   type CommandSpec,
   type ContainerSpec,
   type IdKind,
+  maskedPaths,
+  parseBytes,
+  parseRlimits,
   type Rlimit,
+  readonlyPaths,
+  resolveCapabilities,
+  throttlePaths,
   type WindowSize,
 } from '../process/index.ts'
 import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
@@ -57,7 +57,10 @@ export function environmentOf(
   options: CommandOptions,
   facts: { readonly home: string; readonly hostname: string; readonly hasTerminal: boolean },
 ): string[] {
-  const variables = new Map<string, string>([['PATH', standardPath], ['HOSTNAME', facts.hostname]])
+  const variables = new Map<string, string>([
+    ['PATH', standardPath],
+    ['HOSTNAME', facts.hostname],
+  ])
   if (facts.hasTerminal) variables.set('TERM', 'xterm')
   for (const each of config.Env ?? []) {
     const at = each.indexOf('=')
@@ -99,7 +102,10 @@ const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 
 export function checkName(name: string): string {
   if (typeof name === 'string' && namePattern.test(name)) return name
-  throw invalid(`'${String(name).slice(0, 40)}' is no name for a container.`, 'Letters, digits, _ . and -, at most 128, a letter or digit first.')
+  throw invalid(
+    `'${String(name).slice(0, 40)}' is no name for a container.`,
+    'Letters, digits, _ . and -, at most 128, a letter or digit first.',
+  )
 }
 
 export interface CommandFacts {

@@ -1,4 +1,4 @@
-import { hostPlatform, Images, type ImageData } from '../images/index.ts'
+import { hostPlatform, type ImageData, Images } from '../images/index.ts'
 import type { Container } from './container.ts'
 import { commitUpper } from './layer.ts'
 

@@ -1,5 +1,5 @@
-import { encodeOps, SlotTable } from '../sys/index.ts'
 import type { WindowSize } from '../process/index.ts'
+import { encodeOps, SlotTable } from '../sys/index.ts'
 
 /** The ops that give a terminal its size; the fd is the slot `terminal`. */
 export function encodeResize(size: WindowSize): Buffer {

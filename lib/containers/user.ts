@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, readSync } from 'node:fs'
 import { StrakeError } from '../errors/index.ts'
-import { lookUpUser, type ContainerUser } from '../ids/index.ts'
+import { type ContainerUser, lookUpUser } from '../ids/index.ts'
 import { overlayOps } from '../rootfs/index.ts'
 import { flags, type Op } from '../sys/index.ts'
-import { confined, type Agent, type Zygote } from '../zygote/index.ts'
+import { type Agent, confined, type Zygote } from '../zygote/index.ts'
 
 const { O } = flags
 const largestFile = 10 * 1024 * 1024
@@ -53,7 +53,11 @@ const mostKnown = 1000
  * The user in an image, looked up in its /etc/passwd and /etc/group as they are in the merged layers. Rejects with
  * `user_not_found`, `invalid_argument`.
  */
-export function userOfImage(zygote: Zygote, layers: readonly string[], user: string | number | undefined): ContainerUser | Promise<ContainerUser> {
+export function userOfImage(
+  zygote: Zygote,
+  layers: readonly string[],
+  user: string | number | undefined,
+): ContainerUser | Promise<ContainerUser> {
   if (isRoot(user)) return root
   const key = JSON.stringify([zygote.root, layers[0] ?? '', typeof user, user])
   const before = known.get(key)

@@ -1,0 +1,75 @@
+import type { ExecutionConfig } from '../images/index.ts'
+import { type ContainerSpec, execPlan } from '../process/index.ts'
+import type { Agent, Child, ChildExit } from '../zygote/index.ts'
+import { openJoins } from './joins.ts'
+import type { RunningContainer } from './launch.ts'
+import type { CommandOptions, ContainerOptions } from './options.ts'
+import { type Launched, type Stdio, usageOf } from './process.ts'
+import { commandSpec } from './settings.ts'
+import { userOfContainer } from './user.ts'
+
+/** A command that joins a container may do what the container's own may. */
+function confinementOf({ command }: ContainerSpec): Pick<ContainerOptions, 'capabilities' | 'seccomp' | 'noNewPrivileges'> {
+  const { capabilities, seccomp, noNewPrivileges } = command
+  return { capabilities: { drop: ['ALL'], add: [...capabilities] }, seccomp, noNewPrivileges }
+}
+
+/** Starts one more command in a running container. `inside` gives an agent that sees the container's files. */
+export async function launchExec(
+  running: RunningContainer,
+  config: ExecutionConfig,
+  argv: readonly string[],
+  options: CommandOptions,
+  stdio: Stdio,
+  inside: () => Promise<Agent>,
+): Promise<Launched> {
+  const { zygote, child, cgroup, spec } = running
+  // Read anew each time: on cgroup v1 a group grows when it gets its first limit of a kind.
+  const joinPaths = cgroup?.joinPaths ?? []
+  const user = await userOfContainer(inside, options.user ?? config.User)
+  const command = commandSpec(
+    argv,
+    { ...confinementOf(spec), ...options },
+    { config, user, hostname: spec.hostname, rlimits: spec.command.rlimits },
+  )
+  const plan = execPlan({
+    container: child.id,
+    cgroups: joinPaths.length,
+    ids: spec.ids,
+    arch: spec.arch,
+    hasNetwork: spec.network !== 'host',
+    time: spec.time,
+    command,
+  })
+  const oomBefore = cgroup?.oomKills() ?? 0
+  const joins = openJoins(joinPaths)
+  let made: Child
+  try {
+    made = zygote.agent.start(
+      plan.program,
+      { ...stdio.fds, ...joins.fds },
+      {
+        onSent: () => {
+          stdio.onSent()
+          joins.close()
+        },
+      },
+    )
+  } catch (error) {
+    joins.close()
+    throw error
+  }
+  return {
+    child: made,
+    destroy: () => made.kill(9),
+    settle: (exit: ChildExit) => {
+      let oomKilled = false
+      try {
+        oomKilled = exit.signal === 'SIGKILL' && (cgroup?.oomKills() ?? 0) > oomBefore
+      } catch {
+        // The container ended meanwhile, and its cgroup with it.
+      }
+      return { oomKilled, usage: usageOf(exit) }
+    },
+  }
+}

@@ -1,0 +1,43 @@
+import type { ImageData } from '../images/index.ts'
+import { launchContainer, type RunningContainer, settleContainer } from './launch.ts'
+import type { StartOptions } from './options.ts'
+import { type Launched, Process, type Stdio, usageOf } from './process.ts'
+import { currentRuntime } from './runtime.ts'
+import { argvOf } from './settings.ts'
+
+/** Runs a command in a throw-away container of an image. */
+export function execInImage(
+  image: ImageData | Promise<ImageData>,
+  command: string | readonly string[],
+  options: StartOptions & { readonly encoding: 'buffer' },
+): Process<Buffer>
+export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options?: StartOptions): Process
+export function execInImage(
+  image: ImageData | Promise<ImageData>,
+  command: string | readonly string[],
+  options: StartOptions = {},
+): Process<string | Buffer> {
+  const argv = argvOf(command)
+  const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
+    const [runtime, source] = [await currentRuntime(), image instanceof Promise ? await image : image]
+    const directory = runtime.newDirectory()
+    let made: RunningContainer
+    try {
+      made = await launchContainer(runtime, { image: source, argv, options, directory }, stdio, signal)
+    } catch (error) {
+      await runtime.remove(directory)
+      throw error
+    }
+    return {
+      child: made.child,
+      destroy: () => made.child.kill(9),
+      settle: async (exit, failed) => {
+        const settled = made.cgroup ? await settleContainer(made, exit) : { oomKilled: false, usage: usageOf(exit) }
+        const removal = runtime.remove(directory)
+        if (failed) await removal
+        return settled
+      },
+    }
+  }
+  return new Process<string | Buffer>(argv, options, launch)
+}
