@@ -58,7 +58,7 @@ export function resolve<R extends ResolveFnOutput | Promise<ResolveFnOutput>>(
   context: ResolveHookContext,
   next: Next<ResolveHookContext, R>,
 ): R | ResolveFnOutput {
-  if (specifier === options.specifier) return { url: options.url, shortCircuit: true }
+  if (specifier === options.specifier) return next(options.url, context)
   // Its other faces, `strake/sys`, are found by the package itself, wherever the script is.
   if (specifier.startsWith(`${options.specifier}/`)) return next(specifier, { ...context, parentURL: mainProgram.href })
   const url = typescriptFile(specifier, context.parentURL)

@@ -113,7 +113,11 @@ export class Service {
         allowImportingTsExtensions: true,
         preserveConstEnums: true,
         verbatimModuleSyntax: this.#keepImports,
-        paths: { [library.specifier]: [library.types], [scopeSpecifier]: [library.types] },
+        paths: {
+          [library.specifier]: [library.types],
+          [`${library.specifier}/*`]: [join(dirname(library.types), '*')],
+          [scopeSpecifier]: [library.types],
+        },
       },
     }
   }
