@@ -2,9 +2,10 @@
 // Both read one copy of the tree, set up here and closed to their writing. Arguments are passed on to scripts/test.mjs; `--node PATH`
 // chooses the Node, `--user NAME` one of the two.
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, chownSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { debianTar } from './debian.mjs'
 import { providePeers } from './peers.mjs'
 import { removeTree } from './remove-tree.mjs'
 import { root, script, setUp } from './setup.mjs'
@@ -61,7 +62,16 @@ function copyTree(directory) {
   must('chmod', ['-R', 'a+rX,go-w', directory])
 }
 
-function runAs(user, node, directory, args) {
+/** Root's Debian where the users can read it: one of them cannot make it. Undefined where the tests that are run do not need it. */
+function shareDebian(scratch, filters) {
+  if (filters.length > 0 && !filters.some((filter) => filter.includes('real') || filter.includes('debian'))) return undefined
+  const shared = join(scratch, 'debian.tar')
+  copyFileSync(debianTar(), shared)
+  chmodSync(shared, 0o644)
+  return shared
+}
+
+function runAs(user, node, directory, debian, args) {
   const scratch = join(directory, '..', user.name)
   for (const name of ['', 'run', 'tmp', 'cache', 'data', 'config']) {
     mkdirSync(join(scratch, name), { recursive: true })
@@ -81,6 +91,7 @@ function runAs(user, node, directory, args) {
     XDG_CACHE_HOME: join(scratch, 'cache'),
     XDG_CONFIG_HOME: join(scratch, 'config'),
     ...(process.env.CI ? { CI: process.env.CI } : {}),
+    ...(debian ? { STRAKE_TEST_DEBIAN: debian } : {}),
   }
   const identity = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--init-groups', '--inh-caps=-all']
   const done = run('setpriv', [...identity, node, join(directory, 'scripts/test.mjs'), ...args], { cwd: directory, env: environment })
@@ -97,11 +108,12 @@ await script(() => {
   try {
     const tree = join(scratch, 'tree')
     copyTree(tree)
+    const debian = shareDebian(scratch, positionals)
     const chosen = users.filter((user) => !values.user || user.name === values.user)
     if (chosen.length === 0) throw new Error(`--user is one of ${users.map((user) => user.name).join(', ')}`)
     const results = chosen.map((user) => {
       console.log(`\nAs ${user.name}, ${user.ids > 0 ? `with ${user.ids} subordinate ids` : 'with a single id'}`)
-      return runAs(provideUser(user), values.node ?? process.execPath, tree, positionals)
+      return runAs(provideUser(user), values.node ?? process.execPath, tree, debian, positionals)
     })
     return results.every(Boolean) ? 0 : 1
   } finally {

@@ -30,7 +30,7 @@ export function chooseFromDocker(images: readonly DockerImage[], tag: string | u
       ? images.length === 1
         ? images[0]
         : undefined
-      : images.find((each) => each.tags.some((name) => name === tag || name.endsWith(`:${tag}`)))
+      : images.find((each) => each.tags.some((name) => name === tag || name.endsWith(`:${tag}`) || name.endsWith(`/${tag}`)))
   if (found) return found
   const tags = images.flatMap((each) => each.tags)
   throw new StrakeError(

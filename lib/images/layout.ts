@@ -47,7 +47,7 @@ export function chooseFromLayout(manifests: readonly Descriptor[], tag: string |
       ? distinct.size === 1
         ? manifests[0]
         : undefined
-      : manifests.find((each) => namesOf(each).some((name) => name === tag || name.endsWith(`:${tag}`)))
+      : manifests.find((each) => namesOf(each).some((name) => name === tag || name.endsWith(`:${tag}`) || name.endsWith(`/${tag}`)))
   if (found) return { descriptor: bare(found), tag: tagOf(found) }
   const tags = manifests.flatMap(namesOf)
   throw new StrakeError(

@@ -18,9 +18,10 @@ export type BaseInput = string | HasSteps | HasImageData
 
 const archive = /\.(tar|tgz|tar\.(gz|zst|xz|bz2))$/
 
+/** The path ends at the first colon, as containers-transports(5) has it: what follows may hold more of them (`app:2`). */
 function splitTag(text: string): { path: string; tag?: string } {
-  const match = /^(.*):([\w][\w.-]{0,127})$/.exec(text)
-  return match?.[1] && match[2] ? { path: resolve(match[1]), tag: match[2] } : { path: resolve(text) }
+  const [, path, tag] = /^([^:]+):(.+)$/.exec(text) ?? []
+  return path && tag ? { path: resolve(path), tag } : { path: resolve(text) }
 }
 
 function baseOfText(text: string): Base {

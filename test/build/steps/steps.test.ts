@@ -29,6 +29,7 @@ test('what a base is can be told from its text alone', () => {
     ['oci:dir:v1', { kind: 'layout', path: resolve('dir'), tag: 'v1' }],
     ['oci:/a/dir', { kind: 'layout', path: '/a/dir' }],
     ['oci-archive:f.tar', { kind: 'archive', format: 'oci', path: resolve('f.tar') }],
+    ['docker-archive:/f.tar:app:2', { kind: 'archive', format: 'docker', path: '/f.tar', tag: 'app:2' }],
     ['docker-archive:/f.tar:a', { kind: 'archive', format: 'docker', path: '/f.tar', tag: 'a' }],
     ['./rootfs/', { kind: 'rootfs', path: resolve('rootfs') }],
     ['/srv/root', { kind: 'rootfs', path: '/srv/root' }],
