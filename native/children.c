@@ -15,6 +15,7 @@ struct child {
   int32_t early_status; /* of the one handed to, when that ended first */
   uint8_t runs_init;
   uint8_t ended_early;
+  uint64_t early_signals; /* sent before the one that it hands over to was there */
   struct shared *shared;
   uint64_t early_usage[3];
 };
@@ -58,8 +59,7 @@ void become_child(struct machine *machine, uint32_t id, struct shared *shared, c
   for (size_t at = 0; at < fd_count; at += 1) machine->slots[FIRST_GIVEN_SLOT + at] = fds[at];
 }
 
-/* No op failed, so the index is none: the child itself could not be made. */
-static void refuse_start(uint32_t id, int32_t error) {
+void refuse_start(uint32_t id, int32_t error) {
   struct exit_report report = {.code = 127};
   reply_send(CHANNEL, REPLY_FAILED, id, error, ~0U, NULL, 0, -1, 0);
   reply_send(CHANNEL, REPLY_EXIT, id, 0, 0, &report, sizeof report, -1, 0);
@@ -82,7 +82,7 @@ void start_child(const struct request_header *header, const uint8_t *payload, si
   if (pid == 0) {
     shared = map_memory(PAGE, MAP_SHARED);
     struct clone_args arguments = {.flags = program.clone, .exit_signal = SIGNAL_CHILD};
-    pid = shared == NULL ? -ENOMEM : SYS2(clone3, &arguments, sizeof arguments);
+    pid = program.clone & ~NEW_NAMESPACES ? -EINVAL : shared == NULL ? -ENOMEM : SYS2(clone3, &arguments, sizeof arguments);
     if (pid == 0) {
       become_child(&machine, header->id, shared, fds, fd_count);
       machine.fault_index = header->fault_index;
@@ -103,8 +103,11 @@ void signal_child(uint32_t id, int32_t signal) {
     struct child *child = &children[at];
     if (child->pid == 0 || child->id != id) continue;
     int32_t pid = child->other_pid != 0 ? child->other_pid : child->pid;
+    if (child->ended_early) continue;
     if (!child->runs_init || signal == SIGNAL_KILL) {
       if (!child->runs_init && child->shared->handoff != 0) pid = child->shared->handoff;
+      /* It may be making its other at this very moment, which is not to be missed by the signal. */
+      if (pid == child->pid && signal > 0 && signal <= 64) child->early_signals |= 1ULL << (signal - 1);
       SYS2(kill, pid, signal);
     } else {
       int32_t info[32] = {SIGNAL_FORWARD, 0, -1 /* SI_QUEUE */, 0, 0, 0, signal};
@@ -139,6 +142,8 @@ static void child_ended(int32_t pid, int32_t status, const uint64_t *usage) {
         report_exit(child, child->early_status, child->early_usage);
       } else {
         child->other_pid = handoff;
+        for (int signal = 1; signal <= 64; signal += 1)
+          if (child->early_signals >> (signal - 1) & 1) SYS2(kill, handoff, signal);
       }
       return;
     }

@@ -1,12 +1,15 @@
 /* Ops on processes and namespaces. */
+#include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
+#include <linux/time_types.h>
 
 #include "fields.h"
 
 #define VM_STACK 65536
 #define SIGCHLD_NUMBER 17
+#define JOIN_TRIES 2000 /* of a millisecond */
 
 /* <linux/if.h> pulls in the libc's headers. */
 struct interface_request {
@@ -17,6 +20,8 @@ struct interface_request {
   } value;
 };
 
+/* What a nested child may share or have anew. Not a thread group, or signal handlers: its end would be this process's. */
+#define FORK_FLAGS (0x7e020080ULL | CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_FS | CLONE_PARENT | CLONE_CLEAR_SIGHAND)
 #define INTERFACE_UP 1
 #define INTERFACE_RUNNING 64
 
@@ -36,10 +41,14 @@ static long op_fork(struct machine *machine, uint64_t flags, int is_main, const 
   static uint8_t stack[VM_STACK] __attribute__((aligned(16)));
   struct clone_args arguments = {.flags = flags, .exit_signal = (flags & CLONE_PARENT) ? 0 : SIGCHLD_NUMBER};
   long pid;
+  if (flags & ~FORK_FLAGS) return -EINVAL;
   if (flags & CLONE_VM) {
     if (!(flags & CLONE_VFORK) || machine->in_vm_child || flags >> 32 != 0) return -EINVAL;
     struct vm_child child = {machine, ops, length};
-    pid = old_clone_on_stack(flags | arguments.exit_signal, stack + sizeof stack, run_vm_child, &child);
+    int32_t *handoff = is_main && (flags & CLONE_PARENT) && machine->shared != NULL ? &machine->shared->handoff : NULL;
+    /* The agent must know the child before it runs: this process may be killed while it waits for the child's exec. */
+    if (handoff != NULL) flags |= CLONE_PARENT_SETTID;
+    pid = old_clone_on_stack(flags | arguments.exit_signal, stack + sizeof stack, handoff, run_vm_child, &child);
     machine->in_vm_child = 0;
     /* The child shares this memory: what failed there is known here. */
     if (pid > 0 && machine->failed_errno != 0) return -ECANCELED;
@@ -50,7 +59,7 @@ static long op_fork(struct machine *machine, uint64_t flags, int is_main, const 
   if (pid < 0) return pid;
   if (is_main) {
     machine->main_pid = (int32_t)pid;
-    if ((flags & CLONE_PARENT) && machine->shared != NULL) machine->shared->handoff = (int32_t)pid;
+    if ((flags & CLONE_PARENT) && !(flags & CLONE_VM) && machine->shared != NULL) machine->shared->handoff = (int32_t)pid;
   } else if ((flags & CLONE_VFORK) && !(flags & CLONE_PARENT)) {
     SYS4(wait4, pid, 0, 0, 0);
   }
@@ -76,7 +85,8 @@ static long op_exec(const char **paths, const char **argv, const char **env) {
 
 static long op_link_up(const char *name) {
   struct interface_request request = {0};
-  for (size_t at = 0; name[at] != '\0' && at < sizeof request.name - 1; at += 1) request.name[at] = name[at];
+  if (text_length(name) >= sizeof request.name) return -ENODEV;
+  for (size_t at = 0; name[at] != '\0'; at += 1) request.name[at] = name[at];
   long fd = SYS3(socket, 2 /* AF_INET */, 2 /* SOCK_DGRAM */ | O_CLOEXEC, 0);
   if (fd < 0) return fd;
   long result = SYS3(ioctl, fd, SIOCGIFFLAGS, &request);
@@ -102,7 +112,25 @@ static long op_join(struct machine *machine, uint32_t child, uint64_t flags) {
   long fd = SYS2(pidfd_open, pid, 0);
   if (fd < 0) return fd;
   long result = SYS2(setns, fd, flags);
+  /* A container that has only just started lets itself be entered once its PID 1 has given up what it had (reap.c). */
+  for (int tries = 0; result == -EPERM && tries < JOIN_TRIES; tries += 1) {
+    struct __kernel_timespec pause = {0, 1000000};
+    SYS2(nanosleep, &pause, 0);
+    result = SYS2(setns, fd, flags);
+  }
   SYS1(close, fd);
+  return result;
+}
+
+/* The kernel translates the pid in a message's credentials for the owner. */
+static long op_started(const struct machine *machine) {
+  int32_t self = (int32_t)SYS0(getpid);
+  int32_t pid = machine->main_pid > 0 ? machine->main_pid : self;
+  long result = reply_send(machine->channel, REPLY_STARTED, machine->id, 0, 0, NULL, 0, -1, pid);
+  /* A sibling that has ended and was reaped already has no pid to tell. */
+  if (result == -ESRCH) result = reply_send(machine->channel, REPLY_STARTED, machine->id, 0, 0, NULL, 0, -1, self);
+  /* Who has no rights in its pid namespace may not name another; it is the owner's namespace then, and the number the same. */
+  if (result == -EPERM) result = reply_send(machine->channel, REPLY_STARTED, machine->id, pid, 0, NULL, 0, -1, 0);
   return result;
 }
 
@@ -125,9 +153,7 @@ long run_process_op(struct machine *machine, uint16_t code, struct fields *field
       return CHECKED(op_fork(machine, flags, is_main != 0, ops, length));
     }
     case OP_STARTED:
-      if (machine->channel < 0) return 0;
-      return reply_send(machine->channel, REPLY_STARTED, machine->id, 0, 0, NULL, 0, -1,
-                        machine->main_pid > 0 ? machine->main_pid : (int32_t)SYS0(getpid));
+      return machine->channel < 0 ? 0 : op_started(machine);
     case OP_JOIN: {
       uint32_t child = u32(fields);
       uint64_t flags = u64(fields);

@@ -37,7 +37,7 @@ long clone_on_stack(void *arguments, size_t size, child_function *function, void
 #endif
 }
 
-long old_clone_on_stack(uint64_t flags, void *stack_end, child_function *function, void *argument) {
+long old_clone_on_stack(uint64_t flags, void *stack_end, int32_t *parent_tid, child_function *function, void *argument) {
 #if defined(__x86_64__)
   register child_function *entry __asm__("r12") = function;
   register void *data __asm__("r13") = argument;
@@ -53,14 +53,14 @@ long old_clone_on_stack(uint64_t flags, void *stack_end, child_function *functio
                    "hlt\n"
                    "1:"
                    : "=a"(result)
-                   : "a"((long)__NR_clone), "D"(flags), "S"(stack_end), "d"(0L), "r"(tid), "r"(tls), "r"(entry), "r"(data)
+                   : "a"((long)__NR_clone), "D"(flags), "S"(stack_end), "d"(parent_tid), "r"(tid), "r"(tls), "r"(entry), "r"(data)
                    : "rcx", "r11", "memory");
   return result;
 #else
   register long x8 __asm__("x8") = __NR_clone;
   register long x0 __asm__("x0") = (long)flags;
   register long x1 __asm__("x1") = (long)stack_end;
-  register long x2 __asm__("x2") = 0;
+  register long x2 __asm__("x2") = (long)parent_tid;
   register long x3 __asm__("x3") = 0;
   register long x4 __asm__("x4") = 0;
   register child_function *entry __asm__("x20") = function;

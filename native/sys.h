@@ -47,7 +47,7 @@ static inline long sys6(long number, long a, long b, long c, long d, long e, lon
 typedef void child_function(void *argument);
 long clone_on_stack(void *arguments, size_t size, child_function *function, void *argument);
 /* The same by clone(2), which seccomp profiles allow where they hide clone3 (its flags are out of a filter's sight). */
-long old_clone_on_stack(uint64_t flags, void *stack_end, child_function *function, void *argument);
+long old_clone_on_stack(uint64_t flags, void *stack_end, int32_t *parent_tid, child_function *function, void *argument);
 
 size_t text_length(const char *text);
 

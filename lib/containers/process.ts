@@ -144,7 +144,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       rejectStarted = reject
     })
     this.#started.catch(() => undefined)
-    this.#result = this.#run(launch, resolveStarted).catch((error: unknown) => {
+    this.#result = this.#run(launch, resolveStarted, rejectStarted).catch((error: unknown) => {
       rejectStarted(error)
       throw error
     })
@@ -280,7 +280,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     this.#err.finish()
   }
 
-  async #run(launch: Launch, onStarted: (pid: number) => void): Promise<ProcessResult<Text>> {
+  async #run(launch: Launch, onStarted: (pid: number) => void, onNotStarted: (error: unknown) => void): Promise<ProcessResult<Text>> {
     const { signal, timeout, stdin, tty, cwd } = this.#options
     const begin = performance.now()
     const limit = timeout === undefined ? undefined : parseDuration(timeout, 'timeout')
@@ -332,8 +332,8 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       const settled = launched.settle(exit, startError !== undefined)
       const { oomKilled, usage } = settled instanceof Promise ? await settled : settled
       if (this.#failure) throw this.#failure
-      if (startError !== undefined && !this.#timedOut) throw explainStart(startError, this.argv, cwd)
-      if (exit.failure && startError === undefined && !this.#timedOut) throw exit.failure
+      if (exit.failure && !this.#timedOut) throw explainStart(exit.failure, this.argv, cwd)
+      if (startError !== undefined) onNotStarted(startError)
       if (exit.lost) {
         throw new StrakeError('zygote_lost', 'The process that held the container was killed, and the container with it.', {
           hint: 'Start it again.',

@@ -1,3 +1,4 @@
+import type { StrakeError } from '../errors/index.ts'
 import type { Op, Program } from '../sys/index.ts'
 
 /** What the ops of a request gave back, in order: the wait status of `waitId`, the bytes of `readDir` and `stat`, … */
@@ -17,6 +18,8 @@ export interface ChildExit {
   readonly usage: { readonly userMicros: number; readonly systemMicros: number; readonly peakMemory: number }
   /** The agent that watched it died, so how it ended is not known; it has ended all the same. */
   readonly lost?: true
+  /** `kernel_refused`: an op failed, be it after the command was started. */
+  readonly failure?: StrakeError
 }
 
 /** A process that an agent started. */

@@ -37,6 +37,9 @@ export const lostExit: ChildExit = {
   lost: true,
 }
 
+/** Of a child whose request could not even be sent. */
+export const neverStarted: ChildExit = { exitCode: 127, signal: null, usage: { userMicros: 0, systemMicros: 0, peakMemory: 0 } }
+
 /** A child as its owner follows it, from the messages of the agent. */
 export class ChildState implements Child {
   readonly id: number
@@ -49,6 +52,7 @@ export class ChildState implements Child {
   #rejectStarted!: (error: unknown) => void
   #resolveEnded!: (exit: ChildExit) => void
   #state: 'starting' | 'failed' | 'running' | 'ended' = 'starting'
+  #failure: StrakeError | undefined
 
   constructor(id: number, program: Program, sendSignal: (signal: number) => void) {
     this.id = id
@@ -75,9 +79,11 @@ export class ChildState implements Child {
   }
 
   fail(index: number, errno: number): void {
+    if (this.#state !== 'starting' && this.#state !== 'running') return
+    this.#failure ??= kernelRefused([...(this.#program.prepared ?? []), ...this.#program.ops], index, errno)
     if (this.#state !== 'starting') return
     this.#state = 'failed'
-    this.#rejectStarted(kernelRefused([...(this.#program.prepared ?? []), ...this.#program.ops], index, errno))
+    this.#rejectStarted(this.#failure)
   }
 
   end(exit: ChildExit): void {
@@ -92,6 +98,6 @@ export class ChildState implements Child {
       )
     }
     if (before !== 'running') for (const fd of Object.values(this.fds)) closeSync(fd)
-    this.#resolveEnded(exit)
+    this.#resolveEnded(this.#failure ? { ...exit, failure: this.#failure } : exit)
   }
 }
