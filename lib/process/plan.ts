@@ -32,6 +32,8 @@ export function preparedProgram(spec: Pick<ContainerSpec, 'network' | 'shmSize' 
  */
 export function planOf(spec: ContainerSpec): Plan {
   const { clone, prepared } = preparedProgram(spec)
+  // By clone3(2): after an unshare(2) only children are in a new time namespace, which may not share memory with their parent.
+  const time = spec.time ? CLONE.CLONE_NEWTIME : 0
   const { command } = spec
   const confinement = confinementOf(command, spec.ids, spec.arch)
   const { upper, work, ops: upperOps } = freshUpper(spec.directory, spec.work)
@@ -43,7 +45,6 @@ export function planOf(spec: ContainerSpec): Plan {
     ...overlayOps({ lowers: spec.layers, upper, work, volatile: spec.volatile }),
     ...enterRootOps(spec.files, { readonly: spec.readonlyRoot }),
     ...beforeCommand(command),
-    ...(spec.time ? ([{ op: 'unshare', flags: CLONE.CLONE_NEWTIME }] satisfies Op[]) : []),
     ...confinement.early,
     { op: 'fork', flags: oneProcess, main: 1, ops: commandOps(command, spec.ids, confinement) },
     { op: 'started' },
@@ -52,7 +53,7 @@ export function planOf(spec: ContainerSpec): Plan {
     ...confinement.late,
     { op: 'init' },
   ]
-  return new Plan({ clone, ops, ...(prepared ? { prepared } : {}) })
+  return new Plan({ clone: clone + time, ops, ...(prepared ? { prepared } : {}) })
 }
 
 /** What else an exec in a running container depends on. */

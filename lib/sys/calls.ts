@@ -1,4 +1,4 @@
-import type { Op } from './ops.gen.ts'
+import { type Op, opDefinitions } from './ops.gen.ts'
 
 type Name = Op['op']
 type OpOf<Call extends Name> = Extract<Op, { op: Call }>
@@ -21,7 +21,9 @@ type Arguments<Call extends Name> = Record<string, never> extends Fields<Call> ?
 type Result<Call extends Name> = Call extends 'getPid' | 'waitId' ? Promise<number> : Call extends 'stat' | 'readDir' ? Promise<Uint8Array> : Promise<void>
 
 /** Ops of a program that have no meaning as a call of their own: they end or replace the process that carries them out. */
-type Unfit = 'exec' | 'execFd' | 'init' | 'serve' | 'started' | 'join' | 'sendFd' | 'fork'
+const unfitNames = ['exec', 'execFd', 'init', 'serve', 'started', 'join', 'sendFd', 'fork'] as const satisfies readonly Name[]
+const unfit: ReadonlySet<Name> = new Set(unfitNames)
+type Unfit = (typeof unfitNames)[number]
 
 /** Every system call of the interpreter, typed: each is carried out by the process that the object stands for. Rejects with `kernel_refused`. */
 export type SystemCalls = { readonly [Call in Exclude<Name, Unfit>]: (...fields: Arguments<Call>) => Result<Call> }
@@ -35,7 +37,6 @@ function opFrom(name: Name, argument: unknown): Op {
 
 /** The calls of a process that carries out ops by `run`. */
 export function systemCalls(run: (op: Op) => Promise<unknown>): SystemCalls {
-  return new Proxy({} as SystemCalls, {
-    get: (_, name) => (typeof name === 'string' && name !== 'then' ? (argument?: unknown) => run(opFrom(name as Name, argument)) : undefined),
-  })
+  const names = (Object.keys(opDefinitions) as Name[]).filter((name) => !unfit.has(name))
+  return Object.fromEntries(names.map((name) => [name, (argument?: unknown) => run(opFrom(name, argument))])) as unknown as SystemCalls
 }

@@ -31,6 +31,9 @@ export class SlotTable {
   /** Numbers the fds of one message, in order. */
   give(names: readonly string[]): void {
     this.#given = 0
+    // They take the places of those that were given before.
+    const end = firstGivenSlot + names.length
+    for (const [name, number] of this.#numbers) if (number >= firstGivenSlot && number < end) this.#numbers.delete(name)
     for (const name of names) {
       this.#numbers.set(name, firstGivenSlot + this.#given)
       this.#given += 1
@@ -101,10 +104,34 @@ function writeText(writer: Writer, op: Op, field: FieldDefinition, value: unknow
   writer.text(value)
 }
 
+/** -1 stands for `unchanged` in many calls whose argument has no sign. */
+const ranges = {
+  u32: [-1, 0xffff_ffff],
+  i32: [-0x8000_0000, 0x7fff_ffff],
+  u64: [-1, Number.POSITIVE_INFINITY],
+  i64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+} as const
+
 function writeNumber(writer: Writer, op: Op, field: FieldDefinition, value: unknown): void {
-  if (typeof value !== 'number' || Number.isNaN(value)) refuse(op, field, 'a number')
+  const [least, most] = ranges[field.type as keyof typeof ranges]
+  // Infinity is all bits of a u64: no limit.
+  const isWhole = Number.isInteger(value) || (value === Number.POSITIVE_INFINITY && field.type === 'u64')
+  if (typeof value !== 'number' || !isWhole || value < least || value > most) {
+    refuse(op, field, field.type === 'u64' ? 'a whole number, or Infinity' : `a whole number from ${least} to ${most}`)
+  }
   if (field.type === 'u64' || field.type === 'i64') writer.u64(value)
   else writer.u32(value)
+}
+
+function toleratedBy(op: Op): readonly [number, number] {
+  const names = op.tolerate ?? []
+  if (names.length > 2) throw new StrakeError('invalid_argument', `The op '${op.op}' tolerates at most two errors.`, { details: { op } })
+  const [first = 0, second = 0] = names.map((name) => {
+    const number = errnoNumbers[name]
+    if (number === undefined) throw new StrakeError('invalid_argument', `There is no error '${String(name)}' to tolerate.`, { details: { op } })
+    return number
+  })
+  return [first, second]
 }
 
 class Encoder {
@@ -122,13 +149,14 @@ class Encoder {
   }
 
   op(op: Op): void {
-    const definition = opDefinitions[op.op]
+    const definition = Object.hasOwn(opDefinitions, op.op) ? opDefinitions[op.op] : undefined
     if (definition === undefined) throw new StrakeError('invalid_argument', `There is no op '${String(op.op)}'.`, { details: { op } })
     const { writer } = this
     const head = writer.reserve(16)
     writer.buffer.writeUInt16LE(definition.code, head)
-    writer.buffer.writeUInt16LE(op.tolerate?.[0] ? errnoNumbers[op.tolerate[0]] : 0, head + 2)
-    writer.buffer.writeUInt16LE(op.tolerate?.[1] ? errnoNumbers[op.tolerate[1]] : 0, head + 4)
+    const [first, second] = toleratedBy(op)
+    writer.buffer.writeUInt16LE(first, head + 2)
+    writer.buffer.writeUInt16LE(second, head + 4)
     writer.buffer.writeUInt16LE(0, head + 6)
     writer.buffer.writeUInt32LE(this.index, head + 8)
     this.index += 1
@@ -154,7 +182,7 @@ class Encoder {
       case 'u32s':
         if (!Array.isArray(value)) refuse(op, field, 'an array of numbers')
         writer.u32(value.length)
-        for (const each of value) writer.u32(Number(each))
+        for (const each of value) writeNumber(writer, op, { ...field, type: 'u32' }, each)
         return
       case 'fd':
       case 'out':
