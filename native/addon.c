@@ -217,7 +217,7 @@ static napi_value make_pipe(napi_env env, napi_callback_info info) {
 /* memfd(name, bytes, sealed) → fd or -errno. */
 static napi_value make_memfd(napi_env env, napi_callback_info info) {
   napi_value arguments[3];
-  char name[64];
+  char name[64] = "";
   uint8_t *data;
   size_t length;
   size_t copied;

@@ -8,6 +8,8 @@
 #define SIGNAL_KILL 9
 #define SIGNAL_CHILD 17
 #define PAGE 4096
+/* CLONE_NEWTIME, NS, CGROUP, UTS, IPC, USER, PID and NET: a child that shared memory or a thread group with the agent would end it. */
+#define NEW_NAMESPACES 0x7e020080ULL
 
 void copy_bytes(void *to, const void *from, size_t length);
 /* Zeroed memory; `flags`: MAP_PRIVATE or MAP_SHARED. NULL when there is none. */
@@ -21,6 +23,8 @@ long receive(int channel, struct request_header *header, int32_t *fds, size_t *f
 
 /* children.c */
 void start_child(const struct request_header *header, const uint8_t *payload, size_t size, const int32_t *fds, size_t fd_count);
+/* Tells the owner that a child could not be made: no op failed, so the index is none. */
+void refuse_start(uint32_t id, int32_t error);
 void become_child(struct machine *machine, uint32_t id, struct shared *shared, const int32_t *fds, size_t fd_count);
 void signal_child(uint32_t id, int32_t signal);
 void reap_children(void);

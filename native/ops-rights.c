@@ -49,6 +49,7 @@ static long op_set_groups(struct fields *fields) {
 }
 
 static long op_seccomp(const uint8_t *filter, size_t length, uint32_t flags) {
+  if (length % sizeof(struct sock_filter) != 0 || length / sizeof(struct sock_filter) > BPF_MAXINSNS) return -EINVAL;
   struct sock_fprog program = {.len = (unsigned short)(length / sizeof(struct sock_filter)),
                                .filter = (struct sock_filter *)(uintptr_t)filter};
   return SYS3(seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);

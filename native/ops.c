@@ -29,6 +29,15 @@ static int is_tolerated(const struct op_header *header, long error) {
   return header->tolerate[0] == (uint16_t)error || header->tolerate[1] == (uint16_t)error;
 }
 
+/* An op that failed and was let fail has a result all the same, else the next one's would be taken for it. */
+static int empty_result(struct machine *machine, uint16_t code, size_t before) {
+  uint64_t nothing = 0;
+  machine->results.length = before;
+  if (code == OP_STAT || code == OP_READ_DIR) return buffer_append(&machine->results, &nothing, sizeof(uint32_t));
+  if (code == OP_WAIT_ID || code == OP_GET_PID) return buffer_append(&machine->results, &nothing, sizeof nothing);
+  return 0;
+}
+
 int ops_run(struct machine *machine, const uint8_t *ops, size_t length) {
   const uint8_t *end = ops + length;
   while (ops < end) {
@@ -39,9 +48,14 @@ int ops_run(struct machine *machine, const uint8_t *ops, size_t length) {
     if ((size_t)(end - ops) < header.length) return -EINVAL;
     struct fields fields = {.at = ops, .end = ops + header.length, .machine = machine};
     ops += header.length;
+    size_t results_before = machine->results.length;
     long result = machine->fault_errno != 0 && machine->fault_index == header.index ? -(long)machine->fault_errno
                                                                                      : run_file_op(machine, header.code, &fields);
-    if (result >= 0 || is_tolerated(&header, -result)) continue;
+    if (result >= 0) continue;
+    if (is_tolerated(&header, -result)) {
+      result = empty_result(machine, header.code, results_before);
+      if (result == 0) continue;
+    }
     if (machine->failed_errno == 0) {
       machine->failed_errno = (int)-result;
       machine->failed_index = header.index;

@@ -16,7 +16,7 @@ enum reply {
   REPLY_HELLO = 1,
   REPLY_DONE = 2,    /* payload: results */
   REPLY_FAILED = 3,  /* value: errno; extra: index of the op */
-  REPLY_STARTED = 4, /* the sender's credentials tell the pid */
+  REPLY_STARTED = 4, /* value: the pid, or 0: the sender's credentials tell it */
   REPLY_EXIT = 5,    /* payload: struct exit_report */
   REPLY_FD = 6,      /* payload: name; with the fd */
 };

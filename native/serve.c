@@ -40,12 +40,19 @@ long receive(int channel, struct request_header *header, int32_t *fds, size_t *f
     struct control_header *part = (struct control_header *)(control.bytes + at);
     if (part->length < sizeof *part) break;
     if (part->level == LEVEL_SOCKET && part->type == CONTROL_RIGHTS) {
-      *fd_count = (part->length - sizeof *part) / sizeof(int32_t);
-      copy_bytes(fds, part + 1, *fd_count * sizeof(int32_t));
+      size_t count = (part->length - sizeof *part) / sizeof(int32_t);
+      const int32_t *given = (const int32_t *)(part + 1);
+      /* The room for other control data could hold a few more than there are places. */
+      for (size_t each = 0; each < count; each += 1) {
+        if (*fd_count < MAX_FDS) fds[(*fd_count)++] = given[each];
+        else SYS1(close, given[each]);
+      }
     }
     at += CONTROL_ALIGN(part->length);
   }
   if ((size_t)length < sizeof *header) return -EPROTO;
+  /* A payload is in the packet, whole, or in a memfd. */
+  if (!(header->flags & FLAG_LARGE) && header->length != (size_t)length - sizeof *header) return -EPROTO;
   return length;
 }
 
@@ -81,15 +88,23 @@ static void dispatch(struct request_header *header, const int32_t *fds, size_t f
   size_t length = header->length;
   int32_t large = -1;
   int closes = 1;
-  if ((header->flags & FLAG_LARGE) && fd_count > 0) {
-    large = fds[0];
-    long memory = SYS6(mmap, 0, length, PROT_READ, MAP_PRIVATE, large, 0);
-    fds += 1;
-    fd_count -= 1;
-    payload = memory < 0 && memory > -4096 ? NULL : (const uint8_t *)memory;
+  int32_t error = 0;
+  if (header->flags & FLAG_LARGE) {
+    payload = NULL;
+    error = EPROTO;
+    if (fd_count > 0) {
+      large = fds[0];
+      fds += 1;
+      fd_count -= 1;
+      /* Reading beyond a file's end would be SIGBUS. */
+      long memory = SYS3(lseek, large, 0, 2 /* SEEK_END */) < (long)length ? -EPROTO : SYS6(mmap, 0, length, PROT_READ, MAP_PRIVATE, large, 0);
+      if (memory < 0 && memory > -4096) error = (int32_t)-memory;
+      else payload = (const uint8_t *)memory;
+    }
   }
   if (payload == NULL) {
-    reply_send(CHANNEL, REPLY_FAILED, header->id, ENOMEM, ~0U, NULL, 0, -1, 0);
+    if (header->type == REQUEST_START) refuse_start(header->id, error);
+    else reply_send(CHANNEL, REPLY_FAILED, header->id, error, ~0U, NULL, 0, -1, 0);
   } else if (header->type == REQUEST_RUN) {
     run_here(header, payload, length, fds, fd_count);
     closes = 0;

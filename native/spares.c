@@ -65,7 +65,7 @@ void make_spare(void) {
     return;
   }
   struct clone_args arguments = {.flags = program.clone, .exit_signal = SIGNAL_CHILD};
-  long pid = SYS2(clone3, &arguments, sizeof arguments);
+  long pid = program.clone & ~NEW_NAMESPACES ? -EINVAL : SYS2(clone3, &arguments, sizeof arguments);
   if (pid == 0) run_spare(pair[1], shared);
   SYS1(close, pair[1]);
   if (pid < 0) {
@@ -103,7 +103,7 @@ int32_t use_spare(const struct request_header *header, const struct program_head
                          size_t length, const int32_t *fds, size_t fd_count, struct shared **shared) {
   struct program_header recipe;
   size_t prepared = program->prepared;
-  if (prepared == 0 || state.count == 0 || (header->flags & FLAG_LARGE)) return 0;
+  if (prepared == 0 || prepared > length || state.count == 0 || (header->flags & FLAG_LARGE)) return 0;
   if (header->fault_errno != 0) return 0;
   copy_bytes(&recipe, state.recipe, sizeof recipe);
   if (recipe.clone != program->clone || state.recipe_length - sizeof recipe != prepared) return 0;

@@ -4,7 +4,7 @@ import { StrakeError } from '../errors/index.ts'
 import { binding, type RawReply, type Watcher } from '../../native/binding.ts'
 import { encodeOps, encodeProgram, errnoNumbers, flatten, kernelRefused, opDefinitions, SlotTable, type Op, type Program } from '../sys/index.ts'
 import type { Agent, Child, GivenFds, OpResult, Reply, StartOptions } from './agent.ts'
-import { ChildState, lostExit, readExit } from './child.ts'
+import { ChildState, lostExit, neverStarted, readExit } from './child.ts'
 import { encodeRequest, largestFdCount, largestInline, replies, requestFlags, requests, type RequestOptions } from './protocol.ts'
 
 interface PendingRun {
@@ -15,6 +15,7 @@ interface PendingRun {
 }
 
 interface Waiting {
+  readonly id: number
   readonly message: Buffer
   readonly fds: readonly number[]
   readonly done: () => void
@@ -56,6 +57,14 @@ function readWhole(fd: number, length: number): Buffer {
     done += count
   }
   return bytes.subarray(0, done)
+}
+
+/**
+ * Whether a message can be sent a little later: the socket is full, or this user has more fds on their way than it may have open
+ * (unix(7), ETOOMANYREFS), which ends as soon as the agent reads.
+ */
+function isPassing(errno: number): boolean {
+  return errno === errnoNumbers.EAGAIN || errno === errnoNumbers.ETOOMANYREFS || errno === errnoNumbers.ENOBUFS
 }
 
 const readable = 1
@@ -199,24 +208,39 @@ export class Connection implements Agent {
     if (this.#queue.length === 0) {
       const error = this.#native.send(this.#channel, message, fds)
       if (error === 0) return done()
-      if (error !== errnoNumbers.EAGAIN) {
+      if (!isPassing(error)) {
         done()
-        // The reader sees the end of the socket too, and ends what was pending.
+        this.#unsent(id, error)
         return
       }
     }
-    this.#queue.push({ message, fds, done })
+    this.#queue.push({ id, message, fds, done })
     this.#native.rewatch(this.#watcher, readable | writable)
   }
 
   #flush(): void {
     for (let next = this.#queue[0]; next; next = this.#queue[0]) {
       const error = this.#native.send(this.#channel, next.message, next.fds)
-      if (error === errnoNumbers.EAGAIN) return
-      next.done()
+      if (isPassing(error)) return
       this.#queue.shift()
+      next.done()
+      if (error !== 0) this.#unsent(next.id, error)
     }
     this.#native.rewatch(this.#watcher, readable)
+  }
+
+  /** A request that could not be sent: an fd given along is none, or the socket has ended (its reader sees that, too, and ends all). */
+  #unsent(id: number, errno: number): void {
+    if (errno === errnoNumbers.EPIPE || errno === errnoNumbers.ECONNRESET) return
+    const run = this.#runs.get(id)
+    this.#runs.delete(id)
+    run?.reject(kernelRefused([], -1, errno))
+    const child = this.#children.get(id)
+    this.#children.delete(id)
+    this.#background.delete(id)
+    child?.fail(-1, errno)
+    child?.end(neverStarted)
+    this.#updateHold()
   }
 
   #onEvent(events: number): void {
@@ -261,7 +285,7 @@ export class Connection implements Agent {
         child?.fail(extra, value)
         return
       case replies.started:
-        child?.start(reply[7] ?? 0)
+        child?.start(value || (reply[7] ?? 0))
         return
       case replies.exit:
         this.#children.delete(id)
