@@ -1,5 +1,5 @@
-import { killEach, removeGroups } from './drain.ts'
-import { groupsIn } from './files.ts'
+import { killEach, removeGroups, signalAll } from './drain.ts'
+import { groupsIn, read, write } from './files.ts'
 import { isDead } from './owner.ts'
 
 /**
@@ -15,6 +15,10 @@ export async function sweep(parents: readonly string[]): Promise<void> {
   await Promise.all(
     dead.map(async (directory) => {
       try {
+        // What was frozen when its owner died (cgroup v1) takes the signal, and ends once it is thawed.
+        const frozen = groupsIn(directory).filter((name) => read(`${directory}/${name}/freezer.state`)?.startsWith('FR'))
+        if (frozen.length > 0) signalAll([directory])
+        for (const name of frozen) write(`${directory}/${name}/freezer.state`, 'THAWED', ['ENOENT', 'ENODEV'])
         await removeGroups(directory, () => killEach([directory], undefined, 1000))
       } catch {
         // Sweeping is a courtesy to another, dead process: its failure must not keep this one from starting.

@@ -13,7 +13,7 @@ import { insideAgent } from './inside.ts'
 import { launchContainer, type RunningContainer, settleContainer } from './launch.ts'
 import { Log, type LogLine, type LogOptions } from './log.ts'
 import type { CommandOptions, StartOptions } from './options.ts'
-import { freeze, thaw } from './pause.ts'
+import { freeze, killContainer, thaw } from './pause.ts'
 import { type Launched, Process, type ProcessResult, type Stdio, type Usage, usageOf } from './process.ts'
 import { type ContainerDirectory, currentRuntime, type Runtime } from './runtime.ts'
 import { argvOf, checkName, commandOf, commandSpec, limitsOf } from './settings.ts'
@@ -109,7 +109,7 @@ export class Container implements AsyncDisposable {
     const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
       const made = await launchContainer(runtime, { image, argv, options, directory }, stdio, signal)
       running = made
-      return { child: made.child, destroy: () => made.child.kill(9), settle: (exit) => settleContainer(made, exit) }
+      return { child: made.child, destroy: () => killContainer(made), settle: (exit) => settleContainer(made, exit) }
     }
     const main = new Process(argv, { ...options, check: false, encoding: 'utf8' }, launch)
     main.tap((stream, chunk) => log.write(stream, chunk))
@@ -175,7 +175,8 @@ export class Container implements AsyncDisposable {
   async kill(signal: NodeJS.Signals | number = 'SIGKILL'): Promise<void> {
     const number = signalNumber(signal)
     this.#assertRunning()
-    this.#running.child.kill(number)
+    if (number === 9) killContainer(this.#running)
+    else this.#running.child.kill(number)
   }
 
   /**
@@ -194,9 +195,9 @@ export class Container implements AsyncDisposable {
       // One that has stopped itself (SIGSTOP) would not see it.
       this.#running.child.kill(signalNumber('SIGCONT'))
     } else {
-      this.#running.child.kill(9)
+      killContainer(this.#running)
     }
-    const timer = setTimeout(() => this.#running.child.kill(9), grace)
+    const timer = setTimeout(() => killContainer(this.#running), grace)
     try {
       return await this.#exit
     } finally {
@@ -277,8 +278,7 @@ export class Container implements AsyncDisposable {
   /** Of a stopped container: its upper becomes the snapshot of a layer that was made of it. */
   async giveUpper(chainId: Digest): Promise<void> {
     if (!this.#ended) return
-    const { path } = this.#running.directory
-    if (await this.#runtime.snapshots.adopt(chainId, `${path}/upper`)) this.#runtime.noteUnpacked([{ chainId }])
+    await this.#runtime.adopt(chainId, this.#running.directory)
   }
 
   /** Kills what runs and removes the container's files. */
@@ -288,7 +288,7 @@ export class Container implements AsyncDisposable {
   }
 
   async #remove(): Promise<void> {
-    if (!this.#ended) this.#running.child.kill(9)
+    if (!this.#ended) killContainer(this.#running)
     await this.#exit
     await Promise.allSettled([...this.#execs])
     this.#state = 'removed'

@@ -41,12 +41,25 @@ function isStill(pid: number): boolean {
   return state === undefined || /^[TtZX]/.test(state)
 }
 
+/** By the freezer of their cgroup. */
+const frozen = new WeakSet<RunningContainer>()
+
+/** Ends a container. What the freezer of cgroup v1 holds dies only once it is thawed: the group sends its signals before it does that. */
+export function killContainer(running: RunningContainer): void {
+  running.child.kill(9)
+  if (!frozen.delete(running)) return
+  running.cgroup?.kill().catch(() => thaw(running).catch(() => undefined))
+}
+
 /**
  * Stops every process of a container: by the freezer of its cgroup, else by SIGSTOP from its PID 1 to all others. Rejects
  * with `timed_out` when one does not stop within 5 s (it sleeps in the kernel), and lets all go on.
  */
 export async function freeze(running: RunningContainer, main: number): Promise<void> {
-  if (running.cgroup) return running.cgroup.freeze()
+  if (running.cgroup) {
+    frozen.add(running)
+    return running.cgroup.freeze()
+  }
   const deadline = performance.now() + longest
   for (;;) {
     running.child.kill(stopSignal + toAll)
@@ -60,6 +73,7 @@ export async function freeze(running: RunningContainer, main: number): Promise<v
 }
 
 export async function thaw(running: RunningContainer): Promise<void> {
+  frozen.delete(running)
   if (running.cgroup) return running.cgroup.thaw()
   running.child.kill(continueSignal + toAll)
 }
