@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import type { Problem } from './protocol.ts'
-import { framesOf, isUsersFrame } from './stack.ts'
+import { framesOf, innerFramesOf, isUsersFrame } from './stack.ts'
 
 /** Codes of SGR (ECMA-48): what a terminal paints with. */
 const styles = { bold: [1, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39], gray: [90, 39] } as const
@@ -50,11 +50,18 @@ function headOf(error: Error, colors: boolean): string[] {
   return lines.map((line) => line.replace(/^( {2}hint:)/, (word) => paint('yellow', word, colors)))
 }
 
+/** An error with a code is an answer, and says what to do; one without is a fault, and where it is matters too. */
+function placesOf(error: Error): string[] {
+  const stack = error.stack ?? ''
+  const isFault = typeof field(error, 'code') !== 'string'
+  return [...(isFault ? innerFramesOf(stack) : []), ...framesOf(stack)]
+}
+
 /** An error for a person: what went wrong, what to do, its code, and where in the user's own code; what caused it on lines after. */
 export function showError(error: unknown, colors: boolean, depth = 0): string {
   if (!(error instanceof Error)) return `${paint('red', 'Thrown', colors)}: ${inspect(error, { colors })}`
   const lines = [...headOf(error, colors), ...logOf(error)]
-  if (depth === 0) lines.push(...framesOf(error.stack ?? '').map((line) => paint('gray', line, colors)))
+  if (depth === 0) lines.push(...placesOf(error).map((line) => paint('gray', line, colors)))
   if (error instanceof AggregateError && depth < 3) {
     for (const each of error.errors)
       lines.push(

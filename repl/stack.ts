@@ -49,8 +49,19 @@ export function isUsersFrame(line: string): boolean {
   return !hiddenFrames.some((hidden) => hidden.test(line)) && !isOwnFrame(line)
 }
 
+const isFrame = (line: string) => /^\s+at .*:\d+:\d+\)?$/.test(line)
+
 /** The frames of a stack that are the user's own code. */
 export function framesOf(stack: string): string[] {
-  const lines = stack.split('\n').filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))
-  return lines.filter(isUsersFrame).map(readable)
+  return stack.split('\n').filter(isFrame).filter(isUsersFrame).map(readable)
+}
+
+const mostInnerFrames = 4
+
+/** The frames between the user's code and the place of an error within this package: what a report of a fault needs. */
+export function innerFramesOf(stack: string): string[] {
+  const lines = stack.split('\n').filter(isFrame)
+  const end = lines.findIndex((line) => inputFrame(line) !== undefined || isUsersFrame(line))
+  const inner = lines.slice(0, end < 0 ? lines.length : end).filter((line) => !/\bnode:/.test(line))
+  return inner.slice(0, mostInnerFrames).map((line) => `    ${line.trim()}`)
 }
