@@ -1,5 +1,6 @@
 /* PID 1 of a container: reaps whatever ends, passes signals on to the main child, and ends as that does. */
 #include <linux/errno.h>
+#include <linux/prctl.h>
 
 #include "ops.h"
 
@@ -44,6 +45,8 @@ void reap_as_init(struct machine *machine) {
   uint64_t all = ~0ULL;
   /* No fd of the engine's stays open in a process that the container can see. */
   SYS3(close_range, 0, ~0U, 0);
+  /* Nothing is left to find here, and setns(2) into the namespaces of a process wants one that may be looked into. */
+  SYS5(prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
   SYS4(rt_sigprocmask, 0 /* SIG_BLOCK */, &all, 0, sizeof all);
   for (;;) {
     struct signal_info info;

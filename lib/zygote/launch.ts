@@ -1,23 +1,31 @@
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { StrakeError } from '../errors/index.ts'
-import { idMapArguments, idMapText, type IdRange } from '../ids/index.ts'
+import { closeSync, fchmodSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { binding, initPath, type NativeBinding } from '../../native/binding.ts'
+import { StrakeError } from '../errors/index.ts'
+import { type IdRange, idMapArguments, idMapText } from '../ids/index.ts'
 import { encodeProgram, flags, kernelRefused, type Op, type Program } from '../sys/index.ts'
 import { Connection } from './connection.ts'
 
 /** Every capability of this decade's kernels: 0 (CAP_CHOWN) to 40 (CAP_CHECKPOINT_RESTORE). */
 export const allCapabilities = 2 ** 41 - 1
 
-let initFd = -1
+const initFds = new Map<number, number>()
 
-/** strake-init in a sealed memfd: whatever runs from it cannot change it (CVE-2019-5736). */
-function initProgram(native: NativeBinding): number {
-  if (initFd < 0) {
-    const fd = native.memfd('strake-init', readFileSync(initPath()), true)
-    if (fd < 0) throw kernelRefused([], -1, -fd)
-    initFd = fd
-  }
-  return initFd
+/**
+ * strake-init in a sealed memfd: whatever runs from it cannot change it (CVE-2019-5736).
+ *
+ * One that cannot be read makes the kernel count its memory to the user namespace in which the file's owner is known, this
+ * process's (execve(2), ptrace(2)): then CAP_SYS_PTRACE in the containers' namespace gives nobody a look into the zygote's copies,
+ * PID 1 and the first moments of each exec. With one id the owner is known inside as well, and /proc/self/uid_map has to stay writable.
+ */
+function initProgram(native: NativeBinding, hasOneId: boolean): number {
+  const mode = hasOneId ? 0o555 : 0o111
+  const known = initFds.get(mode)
+  if (known !== undefined) return known
+  const fd = native.memfd('strake-init', readFileSync(initPath()), true)
+  if (fd < 0) throw kernelRefused([], -1, -fd)
+  fchmodSync(fd, mode)
+  initFds.set(mode, fd)
+  return fd
 }
 
 /** Starts a program from Node itself, without copying its page tables. Throws `kernel_refused`. */
@@ -91,6 +99,9 @@ export async function writeIdMaps(pid: number, range: IdRange): Promise<void> {
   }
 }
 
+/** Lets the owner write its id maps: the files in /proc of what is not dumpable belong to the host's root. */
+const dumpable: Op = { op: 'setDumpable', value: 1 }
+
 /** What makes the agent uid 0 of its user namespace, once ids are mapped. */
 const becomeRoot: readonly Op[] = [
   { op: 'setGroups', gids: [], tolerate: ['EPERM'] },
@@ -98,6 +109,8 @@ const becomeRoot: readonly Op[] = [
   { op: 'setResUid', real: 0, effective: 0, saved: 0 },
   { op: 'capAmbient', set: 0 },
   { op: 'capSet', effective: allCapabilities, permitted: allCapabilities, inheritable: 0 },
+  // The change of ids took away what its own files in /proc need.
+  dumpable,
 ]
 
 export interface LaunchOptions {
@@ -134,7 +147,10 @@ export async function launchAgent(options: LaunchOptions): Promise<Connection> {
   ]
   let spawned: { pid: number; pidfd: number }
   try {
-    spawned = spawnProgram({ clone: options.clone, ops }, { null: nothing, channel: there, program: initProgram(native) })
+    spawned = spawnProgram(
+      { clone: options.clone, ops },
+      { null: nothing, channel: there, program: initProgram(native, options.ids?.kind === 'single') },
+    )
   } catch (error) {
     closeSync(here)
     throw error
@@ -146,6 +162,7 @@ export async function launchAgent(options: LaunchOptions): Promise<Connection> {
   reapQuietly(spawned.pidfd)
   try {
     const pid = await connection.ready
+    if (hasUser) await connection.run([dumpable])
     if (hasUser && options.ids) await writeIdMaps(pid, options.ids)
     if (hasUser) await connection.run(becomeRoot)
     return connection
