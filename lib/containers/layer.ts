@@ -1,6 +1,6 @@
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { chainIds, diffLayer } from '../layers/index.ts'
+import { chainId, diffLayer } from '../layers/index.ts'
 import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
@@ -28,14 +28,6 @@ export interface MadeLayer {
   readonly chainId: Digest
 }
 
-/** The chainID of one more layer on a chain; see "Layer ChainID" in image-spec, config.md. */
-export function chainOn(below: Digest | undefined, diffId: Digest): Digest {
-  const chain = chainIds(below === undefined ? [diffId] : [below, diffId])
-  const last = chain.at(-1)
-  if (!last) throw new StrakeError('image_invalid', 'A layer has no chainID.')
-  return last
-}
-
 /** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. */
 export async function commitUpper(
   runtime: Runtime,
@@ -52,12 +44,9 @@ export async function commitUpper(
   } finally {
     await agent.close()
   }
-  const chainId = chainOn(below, layer.diffId)
-  if (!options.keeps) {
-    await runtime.snapshots.adopt(chainId, `${directory.path}/upper`)
-    runtime.noteUnpacked([{ chainId }])
-  }
-  return { descriptor: layer.descriptor, diffId: layer.diffId, chainId }
+  const chain = chainId(below, layer.diffId)
+  if (!options.keeps) await runtime.adopt(chain, directory)
+  return { descriptor: layer.descriptor, diffId: layer.diffId, chainId: chain }
 }
 
 /** A fresh upper over some snapshots, in the making. Exactly one of `commit` and `discard` ends it. */

@@ -4,8 +4,8 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Cgroups, openCgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
-import { currentOwner, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
-import { decodeRecords, type Op, type Program } from '../sys/index.ts'
+import { currentOwner, type Digest, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
+import { decodeRecords, flags, type Op, type Program } from '../sys/index.ts'
 import { type Agent, closeZygote, confined, type Zygote, zygoteOf } from '../zygote/index.ts'
 
 /** A container's directory in the store: its upper, its work directory. */
@@ -70,6 +70,25 @@ export class Runtime {
     if (this.#spares?.zygote === zygote && this.#spares.kind === kind) return
     this.#spares = { zygote, kind }
     zygote.agent.keepSpares(program(), count)
+  }
+
+  /**
+   * Makes a container's upper the snapshot of a layer, unless there is one already. By the zygote: an upper whose root directory was given to
+   * another id is not the caller's to move (rename(2) rewrites its `..`).
+   */
+  async adopt(chainId: Digest, directory: ContainerDirectory): Promise<void> {
+    const { agent } = await this.zygote()
+    const path = this.snapshots.agentPath(chainId)
+    await agent.run([
+      {
+        op: 'rename',
+        from: `${directory.zygotePath}/upper`,
+        path,
+        flags: flags.RENAME.RENAME_NOREPLACE,
+        tolerate: ['EEXIST', 'ENOTEMPTY'],
+      },
+    ])
+    this.noteUnpacked([{ chainId }])
   }
 
   newDirectory(): ContainerDirectory {
