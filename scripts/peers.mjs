@@ -24,6 +24,7 @@ export const peers = [
   { group: 'test', command: 'python3', pack: 'python3', why: 'writes odd archives; node-gyp runs on it' },
   { group: 'test', command: 'cc', pack: 'gcc', why: 'compiles the native part and the programs that tests run' },
   { group: 'test', command: 'make', pack: 'make', why: 'node-gyp runs it' },
+  { group: 'test', command: 'tmux', pack: 'tmux', why: 'a terminal for the prompt' },
   { group: 'vm', command: 'qemu-system-x86_64', pack: 'qemu-system-x86', why: 'boots a second kernel, with cgroup v2' },
   { group: 'vm', command: 'cpio', pack: 'cpio', why: 'packs the initramfs of the second kernel' },
   { group: 'vm', command: 'busybox', pack: 'busybox-static', why: 'the programs in that initramfs' },

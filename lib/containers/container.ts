@@ -2,8 +2,9 @@ import { closeSync, openSync } from 'node:fs'
 import type { CgroupStats } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { type ContainerSpec, execPlan, parseDuration } from '../process/index.ts'
+import { type ContainerSpec, execPlan, parseDuration, planOf } from '../process/index.ts'
 import type { Digest } from '../store/index.ts'
+import type { Plan } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { signalNumber } from '../zygote/index.ts'
 import { launchExec } from './exec.ts'
@@ -273,6 +274,11 @@ export class Container implements AsyncDisposable {
   /** Where its upper is and what lies under it, for whoever makes a layer of it. */
   get parts(): { readonly runtime: Runtime; readonly directory: ContainerDirectory; readonly spec: ContainerSpec } {
     return { runtime: this.#runtime, directory: this.#running.directory, spec: this.#running.spec }
+  }
+
+  /** The program that it was made by. */
+  plan(): Plan {
+    return planOf(this.#running.spec)
   }
 
   /** Of a stopped container: its upper becomes the snapshot of a layer that was made of it. */
