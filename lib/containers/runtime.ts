@@ -153,6 +153,7 @@ export class Runtime {
     } finally {
       await agent.close()
       await closeZygote(this.store.root)
+      this.cgroups.close()
     }
   }
 
