@@ -34,6 +34,8 @@ static void reset_signals(void) {
 
 __attribute__((noreturn, used)) void start(void) {
   reset_signals();
+  /* The session keyring of whoever started Node would be that of every container: a fresh one is (keyctl(2), JOIN_SESSION_KEYRING). */
+  SYS2(keyctl, 1, 0);
   serve(3);
 }
 
