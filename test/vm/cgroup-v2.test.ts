@@ -3,9 +3,10 @@
 // Boots a second kernel once and has the tests of lib/cgroups, and a smoke test of containers, run there: see README.md in this directory.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { build } from 'tsup'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { has } from '../support/machine.ts'
@@ -22,14 +23,22 @@ const runs: Readonly<Record<string, string>> = {
   'container-leaf': 'containers and their limits work as a user with a delegated group',
   'container-none': 'containers work as a user without one, limited by resource limits',
 }
-const hasLibrary = existsSync(join(here, '../../lib/index.ts'))
-const names = Object.keys(runs).filter((name) => hasLibrary || !name.startsWith('container-'))
+const names = Object.keys(runs)
 
 const missing = ['qemu-system-x86_64', 'cpio', 'busybox', 'mkfs.ext4', 'dpkg'].filter((command) => !has(command))
 const files = new Map<string, string>()
 let console = ''
 if (missing.length === 0) {
   using results = temporaryDirectory('vm')
+  await build({
+    config: false,
+    silent: true,
+    entry: [join(here, 'inside/container.ts')],
+    outDir: join(here, '../../build/vm'),
+    format: 'esm',
+    target: 'node20',
+    clean: false,
+  })
   const machine = spawn(join(here, 'run'), ['--timeout', '840', '--', join(here, 'inside/suite'), ...names], {
     cwd: join(here, '../..'),
     stdio: ['ignore', 'pipe', 'pipe'],

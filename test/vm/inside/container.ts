@@ -1,39 +1,17 @@
 // A smoke test of containers and their limits on the second kernel (cgroup v2), run in there by `suite`, as root and as an ordinary user.
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { image } from '../../../lib/index.ts'
 
-/** Of the public face, what this test uses. Imported by a computed name, so that this file stands alone. */
-interface Result {
-  readonly exitCode: number | null
-  readonly signal: string | null
-  readonly stdout: string
-  readonly stderr: string
-  readonly oomKilled: boolean
-  readonly usage: unknown
-}
-interface Container extends AsyncDisposable {
-  exec(argv: readonly string[], options?: object): PromiseLike<Result>
-  stats(): Promise<unknown>
-  update(limits: object): Promise<void>
-  pause(): Promise<void>
-  unpause(): Promise<void>
-  stop(options?: object): Promise<unknown>
-}
-interface Image {
-  exec(argv: readonly string[], options?: object): PromiseLike<Result>
-  start(options?: object): Promise<Container>
-}
-interface Builder {
-  from(base: string): Builder
-  run(command: string): Builder
-  build(): Promise<Image>
-}
-
-const face = new URL('../../../lib/index.ts', import.meta.url).href
-const { image } = (await import(face)) as { image(): Builder }
 const expected = process.env.STRAKE_EXPECT_CGROUPS
-const base = await image().from('host').run('echo built > /built').build()
+// A few files rather than the host's: the processor is emulated.
+const busybox = {
+  'bin/busybox': { content: readFileSync('/bin/busybox'), mode: 0o755 },
+  'bin/sh': { content: readFileSync('/bin/busybox'), mode: 0o755 },
+}
+const base = await image('scratch').copy(busybox, '/').run('/bin/busybox --install -s /bin; echo built > /built').build()
 
 /** The groups that are left of this process, wherever they are. */
 function left(directory = '/sys/fs/cgroup'): string[] {
@@ -53,6 +31,14 @@ test('memory: a container that asks for more is killed, and the result says that
   if (expected === 'none') return assert.is.not(result.exitCode, 0, 'a resource limit refuses the memory')
   assert.is(result.oomKilled, true)
   assert.is.not(result.exitCode, 0)
+})
+
+test('a time namespace of its own, which an exec is in too', async () => {
+  await using container = await base.start({ cmd: ['sleep', '600'], time: true })
+  const own = (await container.exec(['readlink', '/proc/self/ns/time'])).stdout.trim()
+  assert.match(own, /^time:\[\d+\]$/)
+  assert.is(own, (await container.exec(['readlink', '/proc/1/ns/time'])).stdout.trim())
+  assert.is.not(own, readlinkSync('/proc/self/ns/time'))
 })
 
 test('memory: one that stays below is not', async () => {
@@ -76,12 +62,21 @@ if (expected === 'v2') {
   test('limits, statistics and pause of a running container', async () => {
     await using container = await base.start({ cmd: ['sleep', '600'], memory: '128m', cpus: 0.5, pids: 50 })
     assert.is((await container.exec(['true'])).exitCode, 0)
-    assert.ok(await container.stats())
+    const { memory, pids } = await container.stats()
+    assert.is(memory?.limit, 128 * 2 ** 20)
+    assert.is(pids?.limit, 50)
     await container.update({ memory: '64m' })
-    const { exitCode, signal } = await container.exec(['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=256M', 'count=1'])
-    assert.ok(exitCode !== 0 || signal !== null, 'the new limit holds for an exec, too')
+    const { signal, oomKilled } = await container.exec(['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=256M', 'count=1'])
+    assert.is(signal, 'SIGKILL', 'the new limit holds for an exec, too')
+    assert.is(oomKilled, true)
+    assert.is((await container.exec(['sh', '-c', 'kill -9 $$'])).oomKilled, false)
     await container.pause()
+    const later = container.exec(['echo', 'on'])
+    assert.is(await Promise.race([later.then(() => 'ended'), delay(1000, 'held')]), 'held')
     await container.unpause()
+    assert.is((await later).stdout, 'on\n')
+    await container.pause()
+    await container.remove()
   })
 
   test('no cgroup is left of any of them', async () => {
