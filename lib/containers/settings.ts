@@ -67,7 +67,7 @@ export function environmentOf(
     if (at > 0) variables.set(each.slice(0, at), each.slice(at + 1))
   }
   for (const [name, value] of Object.entries(options.env ?? {})) {
-    if (name === '' || name.includes('=')) throw invalid(`'${name.slice(0, 40)}' is no name of an environment variable.`)
+    if (name === '' || name.includes('=')) throw invalid(`${shown(name)} is no name of an environment variable.`)
     checkWord(name, 'The name of an environment variable')
     if (value === undefined) variables.delete(name)
     else variables.set(name, checkWord(typeof value === 'number' ? String(value) : value, `The environment variable ${name}`))
@@ -92,20 +92,28 @@ function sizeOf(tty: CommandOptions['tty']): WindowSize | undefined {
   return size
 }
 
+/** What was given, short enough for a message and without what would move a terminal's cursor. */
+function shown(word: unknown): string {
+  const text = String(word).slice(0, 40)
+  const escaped = /\p{Cc}/u.test(text)
+    ? JSON.stringify(text)
+        .slice(1, -1)
+        .replaceAll(/\p{Cc}/gu, '?')
+    : text
+  return `'${escaped}'`
+}
+
 /** A name for a host, or a container: what hostname(7) allows. */
 export function checkHostname(name: string): string {
   if (/^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(name) && name.length <= 64) return name
-  throw invalid(`'${name.slice(0, 40)}' is no host name.`, 'At most 64 letters, digits and hyphens, in parts with dots between them.')
+  throw invalid(`${shown(name)} is no host name.`, 'At most 64 letters, digits and hyphens, in parts with dots between them.')
 }
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 
 export function checkName(name: string): string {
   if (typeof name === 'string' && namePattern.test(name)) return name
-  throw invalid(
-    `'${String(name).slice(0, 40)}' is no name for a container.`,
-    'Letters, digits, _ . and -, at most 128, a letter or digit first.',
-  )
+  throw invalid(`${shown(name)} is no name for a container.`, 'Letters, digits, _ . and -, at most 128, a letter or digit first.')
 }
 
 export interface CommandFacts {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { image, type Image } from '../../lib/index.ts'
+import { type Image, image } from '../../lib/index.ts'
 import { removeTree } from '../../scripts/remove-tree.mjs'
 
 const scratch = mkdtempSync(join(tmpdir(), 'strake-hostile-'))
@@ -23,7 +23,9 @@ let made: Promise<Image> | undefined
 
 /** The host base with probe.c as `/probe`. */
 export function arena(): Promise<Image> {
-  made ??= image('host').copy({ probe: { content: readFileSync(probe()), mode: 0o755 } }, '/').build()
+  made ??= image('host')
+    .copy({ probe: { content: readFileSync(probe()), mode: 0o755 } }, '/')
+    .build()
   return made
 }
 

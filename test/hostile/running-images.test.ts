@@ -4,7 +4,7 @@ import { lstatSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
-import { image, type Image } from '../../lib/index.ts'
+import { type Image, image } from '../../lib/index.ts'
 import { removeTree } from '../../scripts/remove-tree.mjs'
 import { arena, outcomes } from './arena.ts'
 
@@ -29,12 +29,32 @@ const traps: readonly Trap[] = [
   { id: 'R03', what: '/dev is a link', make: 'ln -s /tmp dev', outcome: 'refused' },
   { id: 'R03', what: '/dev is a file', make: 'echo x > dev', outcome: 'refused' },
   { id: 'R03', what: '/proc and /sys are swapped', make: 'ln -s sys proc; ln -s proc sys', outcome: 'refused' },
-  { id: 'R03', what: '/dev holds a console that is a link', make: 'mkdir dev; ln -s /etc/passwd dev/console; ln -s /etc/passwd dev/null; ln -s /etc dev/pts', outcome: 'confined' },
-  { id: 'R03', what: '/proc is a directory full of links', make: 'mkdir -p proc; ln -s /etc/passwd proc/sysrq-trigger; ln -s /etc proc/sys; ln -s /etc/passwd proc/kcore', outcome: 'confined' },
-  { id: 'R03', what: '/etc/hosts is a link out of the image', make: 'mkdir etc; ln -s ../../../../../../../etc/hosts etc/hosts', outcome: 'refused' },
+  {
+    id: 'R03',
+    what: '/dev holds a console that is a link',
+    make: 'mkdir dev; ln -s /etc/passwd dev/console; ln -s /etc/passwd dev/null; ln -s /etc dev/pts',
+    outcome: 'confined',
+  },
+  {
+    id: 'R03',
+    what: '/proc is a directory full of links',
+    make: 'mkdir -p proc; ln -s /etc/passwd proc/sysrq-trigger; ln -s /etc proc/sys; ln -s /etc/passwd proc/kcore',
+    outcome: 'confined',
+  },
+  {
+    id: 'R03',
+    what: '/etc/hosts is a link out of the image',
+    make: 'mkdir etc; ln -s ../../../../../../../etc/hosts etc/hosts',
+    outcome: 'refused',
+  },
   { id: 'R03', what: '/etc/hosts is a link into /proc', make: 'mkdir etc; ln -s /proc/self/environ etc/hosts', outcome: 'confined' },
   { id: 'R03', what: '/etc/hosts is a directory', make: 'mkdir -p etc/hosts', outcome: 'refused' },
-  { id: 'R03', what: '/etc/resolv.conf is a dangling link', make: 'mkdir etc; ln -s /run/nowhere/resolv.conf etc/resolv.conf', outcome: 'confined' },
+  {
+    id: 'R03',
+    what: '/etc/resolv.conf is a dangling link',
+    make: 'mkdir etc; ln -s /run/nowhere/resolv.conf etc/resolv.conf',
+    outcome: 'confined',
+  },
   { id: 'R03', what: '/etc/resolv.conf is a fifo', make: 'mkdir etc; mkfifo etc/resolv.conf', outcome: 'confined' },
   { id: 'R03', what: '/etc is a link out of the image', make: 'ln -s ../../../../etc etc', outcome: 'refused' },
   { id: 'R03', what: '/etc is a file', make: 'echo x > etc', outcome: 'confined' },
@@ -62,13 +82,16 @@ async function trapped(make: string): Promise<Image> {
 }
 
 const watched = ['/etc/passwd', '/etc/hosts', '/etc/resolv.conf', '/etc/hostname']
-const fingerprint = (): string => watched.map((path) => {
-  try {
-    return `${readFileSync(path, 'latin1')}${lstatSync(path).mtimeMs}`
-  } catch {
-    return 'none'
-  }
-}).join('\n')
+const fingerprint = (): string =>
+  watched
+    .map((path) => {
+      try {
+        return `${readFileSync(path, 'latin1')}${lstatSync(path).mtimeMs}`
+      } catch {
+        return 'none'
+      }
+    })
+    .join('\n')
 
 for (const { id, what, make, outcome } of traps) {
   test(`${id}: ${what}: ${outcome}`, async () => {
@@ -76,7 +99,10 @@ for (const { id, what, make, outcome } of traps) {
     const base = await trapped(make)
     const started = base.exec(['/probe', 'writes', '/proc/sysrq-trigger', '/proc/sys/kernel/core_pattern'], { timeout: 10_000 })
     if (outcome === 'refused') {
-      await assert.rejects(async () => await started, (error: Error & { code?: string; hint?: string }) => error.code === 'kernel_refused' || error.code === 'image_invalid')
+      await assert.rejects(
+        async () => await started,
+        (error: Error & { code?: string; hint?: string }) => error.code === 'kernel_refused' || error.code === 'image_invalid',
+      )
     } else {
       const { stdout } = await started
       for (const [path, end] of outcomes(stdout)) assert.match(end, /^(EROFS|EACCES|ENOENT)$/, path)
@@ -127,7 +153,9 @@ test('R12: passwd in every disguise gives an answer or an error, soon', async ()
 })
 
 test('R12: nothing of the image is run or loaded by the engine: an image without a program looks up users and copies files', async () => {
-  const bare = await trapped('mkdir -p etc lib usr/bin; echo "ann:x:77:78::/:" > etc/passwd; echo "/evil.so" > etc/ld.so.preload; ln -s /probe usr/bin/tar; ln -s /probe usr/bin/id; ln -s /probe usr/bin/getent')
+  const bare = await trapped(
+    'mkdir -p etc lib usr/bin; echo "ann:x:77:78::/:" > etc/passwd; echo "/evil.so" > etc/ld.so.preload; ln -s /probe usr/bin/tar; ln -s /probe usr/bin/id; ln -s /probe usr/bin/getent',
+  )
   await using container = await bare.start({ cmd: ['/probe', 'deaf'], env: { LD_PRELOAD: '/evil.so', PATH: '/nowhere' } })
   assert.equal((await container.fs.readFile('/etc/passwd')).toString(), 'ann:x:77:78::/:\n')
   await container.fs.writeFile('/made', 'x')
@@ -138,11 +166,17 @@ test('R12: nothing of the image is run or loaded by the engine: an image without
 
 test('R12: files of a container are reached through its root only, whatever links it has', async () => {
   await using container = await (await arena()).start({ cmd: ['sleep', 'infinity'] })
-  await container.exec('ln -s /etc /here; ln -s ../../../../../../../../etc /up; ln -s /proc/1/root/etc /magic; ln -s /proc/self/root /own', { check: true })
+  await container.exec(
+    'ln -s /etc /here; ln -s ../../../../../../../../etc /up; ln -s /proc/1/root/etc /magic; ln -s /proc/self/root /own',
+    { check: true },
+  )
   await container.fs.writeFile('/here/of-the-container', 'x')
   await container.fs.writeFile('/up/of-the-container-too', 'x')
   for (const path of ['/magic/hosts', '/own/etc/hosts', '/up/hosts', '/here/hosts']) {
-    const text = await container.fs.readFile(path).then((bytes) => bytes.toString(), (error: { code?: string }) => error.code ?? '')
+    const text = await container.fs.readFile(path).then(
+      (bytes) => bytes.toString(),
+      (error: { code?: string }) => error.code ?? '',
+    )
     assert.ok(!text.includes(readFileSync('/etc/hosts', 'utf8')) || text.length < 3, path)
   }
   for (const path of ['/etc/of-the-container', '/etc/of-the-container-too']) {

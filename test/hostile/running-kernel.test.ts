@@ -58,7 +58,8 @@ for (const { id, what, argv, tried, answers } of refusals) {
       const { stdout } = await container.exec(['/probe', ...argv], { user })
       const ends = outcomes(stdout)
       // With one id, a user other than root is root's in a user namespace inside; the filter is the same.
-      for (const each of tried) assert.ok(answers.includes(ends.get(each) ?? 'not tried'), `${user}: ${each}: ${ends.get(each) ?? 'not tried'}`)
+      for (const each of tried)
+        assert.ok(answers.includes(ends.get(each) ?? 'not tried'), `${user}: ${each}: ${ends.get(each) ?? 'not tried'}`)
     }
   })
 }
@@ -108,12 +109,16 @@ test('R06: /sys, /proc/sys and their like are mounted read-only', async () => {
 })
 
 test('R06: no cgroup file system is in sight, so no release_agent', async () => {
-  const found = await (await arena()).exec('find / -xdev -name release_agent; find /sys/fs/cgroup -mindepth 1 | head -1; grep -c cgroup /proc/self/mountinfo')
+  const found = await (await arena()).exec(
+    'find / -xdev -name release_agent; find /sys/fs/cgroup -mindepth 1 | head -1; grep -c cgroup /proc/self/mountinfo',
+  )
   assert.equal(found.stdout.trim(), '0')
 })
 
 test('R06: what is masked shows nothing', async () => {
-  const { stdout } = await (await arena()).exec('cat /proc/keys /proc/timer_list /proc/interrupts /proc/kcore 2>/dev/null | wc -c; ls -A /sys/firmware /proc/scsi /proc/acpi 2>/dev/null | grep -v : | wc -w')
+  const { stdout } = await (await arena()).exec(
+    'cat /proc/keys /proc/timer_list /proc/interrupts /proc/kcore 2>/dev/null | wc -c; ls -A /sys/firmware /proc/scsi /proc/acpi 2>/dev/null | grep -v : | wc -w',
+  )
   assert.deepEqual(stdout.trim().split(/\s+/), ['0', '0'])
 })
 

@@ -1,8 +1,8 @@
 // HOSTILE.md, "Running containers": containers of one zygote share its user namespace. What they can do to each other, to the engine's
 // own processes, and what they can learn from their memory. R07, R09.
 import assert from 'node:assert/strict'
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { execFile } from 'node:child_process'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
@@ -21,7 +21,9 @@ async function strongest(): Promise<Container> {
 test('R07: a container with every capability and no filter sees, signals and traces nobody of another', async () => {
   await using victim = await (await arena()).start({ cmd: ['sleep', '4712'], env: { TOKEN: 'neighbour-secret' } })
   await using attacker = await strongest()
-  const { stdout } = await attacker.exec('for each in /proc/[0-9]*; do tr "\\0" " " < $each/cmdline; tr "\\0" " " < $each/environ; done 2>/dev/null')
+  const { stdout } = await attacker.exec(
+    'for each in /proc/[0-9]*; do tr "\\0" " " < $each/cmdline; tr "\\0" " " < $each/environ; done 2>/dev/null',
+  )
   assert.ok(!/4712|neighbour-secret/.test(stdout))
   const all = outcomes((await attacker.exec(['/probe', 'process', String(victim.pid)])).stdout)
   for (const [what, end] of all) assert.notEqual(end, 'done', what)
@@ -74,14 +76,24 @@ test("R07: PID 1 holds nothing: no open file, CAP_KILL only, the container's fil
   await using container = await (await arena()).start({ cmd: ['sleep', 'infinity'] })
   const { stdout } = await container.exec("ls -A /proc/1/fd; grep -E '^(CapPrm|CapBnd|Seccomp|NoNewPrivs):' /proc/1/status")
   assert.deepEqual(
-    stdout.trim().split('\n').map((line) => line.split(/:\s*/)),
-    [['CapPrm', '0000000000000020'], ['CapBnd', '00000000a80425fb'], ['NoNewPrivs', '1'], ['Seccomp', '2']],
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/:\s*/)),
+    [
+      ['CapPrm', '0000000000000020'],
+      ['CapBnd', '00000000a80425fb'],
+      ['NoNewPrivs', '1'],
+      ['Seccomp', '2'],
+    ],
   )
 })
 
 /** The processes that run strake-init for this one, and how often `needle` is in the memory of each. */
 function initsWith(needle: string): { pid: number; found: number }[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number)
+  const pids = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
   return pids.flatMap((pid) => {
     try {
       if (!readlinkSync(`/proc/${pid}/exe`).includes('strake-init') || !isMine(pid)) return []
@@ -122,9 +134,15 @@ function countIn(pid: number, needle: string): number {
 
 /** Each way in which a secret travels through the zygote. */
 const ways: readonly { what: string; pass: (secret: string) => Promise<Container | undefined> }[] = [
-  { what: "a throw-away command's environment", pass: async (secret) => void (await (await arena()).exec(['true'], { env: { SECRET: secret } })) },
+  {
+    what: "a throw-away command's environment",
+    pass: async (secret) => void (await (await arena()).exec(['true'], { env: { SECRET: secret } })),
+  },
   { what: "a start's environment", pass: async (secret) => (await arena()).start({ cmd: ['sleep', 'infinity'], env: { SECRET: secret } }) },
-  { what: "a start's environment too large for a packet", pass: async (secret) => (await arena()).start({ cmd: ['sleep', 'infinity'], env: { SECRET: secret, ...padding() } }) },
+  {
+    what: "a start's environment too large for a packet",
+    pass: async (secret) => (await arena()).start({ cmd: ['sleep', 'infinity'], env: { SECRET: secret, ...padding() } }),
+  },
   {
     what: "an exec's environment",
     pass: async (secret) => {
@@ -149,22 +167,27 @@ function padding(): Record<string, string> {
 }
 
 for (const { what, pass } of ways) {
-  testAs(test, ['root'], `R07: ${what} is in the memory of no other container's PID 1, nor the zygote's, nor of what starts next`, async () => {
-    const secret = `secret-${Math.random().toString(36).slice(2)}-${process.pid}`
-    const holder = await pass(secret)
-    const after = await (await arena()).start({ cmd: ['sleep', 'infinity'] })
-    try {
-      const own = holder === undefined ? 0 : Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${holder.pid}/status`, 'utf8'))?.[1])
-      const inits = initsWith(secret)
-      assert.ok(inits.length >= 2, 'the zygote and a PID 1 are found')
-      // A container's own PID 1 had the plan: so the search does find.
-      if (what === "a start's environment") assert.ok((inits.find(({ pid }) => pid === own)?.found ?? 0) > 0)
-      for (const { pid, found } of inits) if (pid !== own) assert.equal(found, 0, `process ${pid}`)
-    } finally {
-      await holder?.remove()
-      await after.remove()
-    }
-  })
+  testAs(
+    test,
+    ['root'],
+    `R07: ${what} is in the memory of no other container's PID 1, nor the zygote's, nor of what starts next`,
+    async () => {
+      const secret = `secret-${Math.random().toString(36).slice(2)}-${process.pid}`
+      const holder = await pass(secret)
+      const after = await (await arena()).start({ cmd: ['sleep', 'infinity'] })
+      try {
+        const own = holder === undefined ? 0 : Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${holder.pid}/status`, 'utf8'))?.[1])
+        const inits = initsWith(secret)
+        assert.ok(inits.length >= 2, 'the zygote and a PID 1 are found')
+        // A container's own PID 1 had the plan: so the search does find.
+        if (what === "a start's environment") assert.ok((inits.find(({ pid }) => pid === own)?.found ?? 0) > 0)
+        for (const { pid, found } of inits) if (pid !== own) assert.equal(found, 0, `process ${pid}`)
+      } finally {
+        await holder?.remove()
+        await after.remove()
+      }
+    },
+  )
 }
 
 test('R09: System V memory, queues and abstract sockets are not shared by neighbours', async () => {
@@ -182,7 +205,10 @@ test("R05: the caller's session keyring is not the container's, even without a f
   const base = await arena()
   const script = fileURLToPath(new URL('keyring-holder.ts', import.meta.url))
   const { stdout } = await promisify(execFile)(probe(), ['login', process.execPath, '--import', 'tsx', script, probe(), base.digest])
-  const [own, inside] = stdout.trim().split('\n').map((line) => Number(line.split('\t')[1]))
+  const [own, inside] = stdout
+    .trim()
+    .split('\n')
+    .map((line) => Number(line.split('\t')[1]))
   assert.ok(own !== undefined && inside !== undefined, stdout)
   if (own > 0) assert.notEqual(inside, own)
 })

@@ -33,7 +33,11 @@ for (const tty of [false, true]) {
   test(`R02: a command has fds 0 to 2 and no others${tty ? ', on a terminal' : ''}`, async () => {
     await using container = await (await arena()).start({ cmd: ['sleep', 'infinity'], tty })
     // The shell lists by a glob, which it has expanded by an fd of its own that is closed again; 255 is bash's own copy of a terminal.
-    const list = ['/bin/sh', '-c', 'for each in /proc/self/fd/*; do [ -e "$each" ] && echo "${each##*/}"; done; ls /proc/1/fd | sed s/^/one:/; true']
+    const list = [
+      '/bin/sh',
+      '-c',
+      'for each in /proc/self/fd/*; do [ -e "$each" ] && echo "${each##*/}"; done; ls /proc/1/fd | sed s/^/one:/; true',
+    ]
     const inStart = await (await arena()).exec(list, { tty })
     const inExec = await container.exec(list, { tty })
     for (const { stdout } of [inStart, inExec]) {
@@ -65,7 +69,9 @@ test('R02: a working directory that names an fd of the engine ends inside the co
 
 test('R07: no process of anybody else is in sight', async () => {
   await using other = await (await arena()).start({ cmd: ['sleep', '4711'] })
-  const { stdout } = await (await arena()).exec('for each in /proc/[0-9]*; do tr "\\0" " " < $each/cmdline; echo; done; kill -0 -1; echo "$?"')
+  const { stdout } = await (await arena()).exec(
+    'for each in /proc/[0-9]*; do tr "\\0" " " < $each/cmdline; echo; done; kill -0 -1; echo "$?"',
+  )
   assert.ok(!stdout.includes('4711'))
   assert.ok(!stdout.includes('node'))
   assert.equal(other.state, 'running')
