@@ -129,6 +129,7 @@ static napi_value spawn(napi_env env, napi_callback_info info) {
   munmap(stack, STACK_SIZE);
   double first = (double)pid;
   double second = pidfd;
+  if (pid > 0 && machine->failed_errno == 0) watch_own(env, pidfd);
   if (pid > 0 && machine->failed_errno != 0) {
     siginfo_t status;
     first = -machine->failed_errno;
@@ -176,6 +177,7 @@ static napi_value run(napi_env env, napi_callback_info info) {
   napi_create_array(env, &kept);
   for (int at = 0; at < machine->kept_count && result == 0; at += 1) {
     napi_set_element(env, kept, (uint32_t)at, number(env, machine->kept[at]));
+    watch_own(env, machine->kept[at]);
     for (int slot = 0; slot < SLOTS; slot += 1)
       if (machine->slots[slot] == machine->kept[at]) machine->slots[slot] = -1;
   }
@@ -200,6 +202,8 @@ static napi_value channel(napi_env env, napi_callback_info info) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return pair_of(env, -errno, 0);
   fcntl(pair[0], F_SETFL, O_NONBLOCK);
   setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+  watch_own(env, pair[0]);
+  watch_own(env, pair[1]);
   return pair_of(env, pair[0], pair[1]);
 }
 
@@ -211,6 +215,8 @@ static napi_value make_pipe(napi_env env, napi_callback_info info) {
   int side = int_of(env, argument);
   if (pipe2(pair, O_CLOEXEC) < 0) return pair_of(env, -errno, 0);
   if (side == 0 || side == 1) fcntl(pair[side], F_SETFL, O_NONBLOCK);
+  watch_own(env, pair[0]);
+  watch_own(env, pair[1]);
   return pair_of(env, pair[0], pair[1]);
 }
 
@@ -234,6 +240,7 @@ static napi_value make_memfd(napi_env env, napi_callback_info info) {
     close(fd);
     return number(env, (double)written);
   }
+  watch_own(env, fd);
   return number(env, fd);
 }
 
@@ -341,6 +348,7 @@ static napi_value receive(napi_env env, napi_callback_info info) {
         int32_t fd;
         memcpy(&fd, CMSG_DATA(part) + at * sizeof fd, sizeof fd);
         napi_set_element(env, list, (uint32_t)at, number(env, fd));
+        watch_own(env, fd);
       }
       napi_set_element(env, result, 8, list);
     }
@@ -380,6 +388,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
       {"pipe", make_pipe},      {"memfd", make_memfd},    {"read", read_some},    {"write", write_some},
       {"flock", lock},          {"send", send_message},   {"receive", receive},   {"opTable", op_table},
       {"watch", watch_start},   {"rewatch", watch_change}, {"unwatch", watch_stop}, {"hold", watch_hold},
+      {"close", watch_close},
   };
   for (size_t at = 0; at < sizeof functions / sizeof functions[0]; at += 1) {
     napi_value function;

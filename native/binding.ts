@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +10,17 @@ export interface Watcher {
 }
 
 /** One message of an agent: type, id, flags, length, value, extra, payload, pid of the sender, fds. */
-export type RawReply = readonly [number, number, number, number, number, number, Buffer | undefined, number | undefined, number[] | undefined]
+export type RawReply = readonly [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+  Buffer | undefined,
+  number | undefined,
+  number[] | undefined,
+]
 
 /** The addon (native/addon.c). Where a call can fail it returns errno, or -errno in place of a file descriptor: it never throws for it. */
 export interface NativeBinding {
@@ -32,6 +42,8 @@ export interface NativeBinding {
   rewatch(watcher: Watcher, events: number): void
   unwatch(watcher: Watcher): void
   hold(watcher: Watcher, holds: boolean): void
+  /** Closes an fd that this module made, and no other: false for one that it did not. */
+  close(fd: number): boolean
 }
 
 let loaded: NativeBinding | undefined
@@ -73,11 +85,22 @@ export function binding(): NativeBinding {
   return loaded
 }
 
+/**
+ * Closes a file descriptor, whoever made it. Those that the addon made or received are to be closed by this alone: they are noted, and
+ * what a JavaScript thread leaves open is closed at its end. Node notes its own in the same way.
+ */
+export function closeFd(fd: number): void {
+  if (!binding().close(fd)) closeSync(fd)
+}
+
 /** Where the static helper is that becomes the zygote. Throws `unsupported_platform`. */
 export function initPath(): string {
   const root = packageRoot()
   const candidates = [join(root, 'build', 'Release', 'strake-init'), join(root, 'prebuilds', `linux-${process.arch}`, 'strake-init')]
   const found = candidates.find((path) => existsSync(path))
   if (found) return found
-  throw new StrakeError('unsupported_platform', 'strake-init is missing from the package.', { hint: 'Build it: npx node-gyp rebuild.', details: { candidates } })
+  throw new StrakeError('unsupported_platform', 'strake-init is missing from the package.', {
+    hint: 'Build it: npx node-gyp rebuild.',
+    details: { candidates },
+  })
 }

@@ -1,12 +1,16 @@
 #include "watch.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 struct watchers {
   struct watcher *first;
   int open;
   int is_ending;
+  uint8_t *owned; /* by fd: whether it is this thread's to close */
+  int owned_capacity;
   napi_async_cleanup_hook_handle hook;
 };
 
@@ -24,6 +28,9 @@ struct watcher {
 
 static void finish_if_empty(struct watchers *all) {
   if (!all->is_ending || all->open > 0) return;
+  for (int fd = 0; fd < all->owned_capacity; fd += 1)
+    if (all->owned[fd]) close(fd);
+  free(all->owned);
   napi_remove_async_cleanup_hook(all->hook);
   free(all);
 }
@@ -64,6 +71,39 @@ void watch_initialize(napi_env env) {
   struct watchers *all = calloc(1, sizeof *all);
   napi_add_async_cleanup_hook(env, end_environment, all, &all->hook);
   napi_set_instance_data(env, all, NULL, NULL);
+}
+
+void watch_own(napi_env env, int fd) {
+  struct watchers *all = NULL;
+  napi_get_instance_data(env, (void **)&all);
+  if (fd < 0 || all == NULL || all->is_ending) return;
+  if (fd >= all->owned_capacity) {
+    int capacity = fd + 256;
+    uint8_t *larger = realloc(all->owned, (size_t)capacity);
+    if (larger == NULL) return;
+    memset(larger + all->owned_capacity, 0, (size_t)(capacity - all->owned_capacity));
+    all->owned = larger;
+    all->owned_capacity = capacity;
+  }
+  all->owned[fd] = 1;
+}
+
+napi_value watch_close(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  napi_value result;
+  size_t count = 1;
+  int32_t fd = -1;
+  struct watchers *all = NULL;
+  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
+  napi_get_value_int32(env, argument, &fd);
+  napi_get_instance_data(env, (void **)&all);
+  bool is_owned = all != NULL && fd >= 0 && fd < all->owned_capacity && all->owned[fd];
+  if (is_owned) {
+    all->owned[fd] = 0;
+    close(fd);
+  }
+  napi_get_boolean(env, is_owned, &result);
+  return result;
 }
 
 static void on_event(uv_poll_t *poll, int status, int events) {

@@ -6,6 +6,12 @@
 
 void watch_initialize(napi_env env);
 
+/* Fds that this module made belong to the JavaScript thread that asked for them: one that ends without closing them (a Worker that is
+ * terminated) closes them at its end, so that its zygote, and with it its containers, end too. */
+void watch_own(napi_env env, int fd);
+/* close(fd) → whether it was one of these; any other is left alone. */
+napi_value watch_close(napi_env env, napi_callback_info info);
+
 /* watch(fd, events, callback(events)) → watcher; events: 1 readable, 2 writable. */
 napi_value watch_start(napi_env env, napi_callback_info info);
 /* rewatch(watcher, events); 0 pauses. */

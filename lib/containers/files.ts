@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, readFile, writeFile } from 'node:fs'
+import { fstatSync, readFile, writeFile } from 'node:fs'
 import { posix } from 'node:path'
 import { promisify } from 'node:util'
+import { closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
@@ -135,7 +136,7 @@ export class ContainerFiles {
       if (!fstatSync(fd).isFile()) throw new StrakeError('invalid_argument', `${path} is no regular file.`)
       return await use(fd)
     } finally {
-      closeSync(fd)
+      closeFd(fd)
     }
   }
 }

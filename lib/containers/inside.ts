@@ -1,5 +1,4 @@
-import { closeSync } from 'node:fs'
-import { binding } from '../../native/binding.ts'
+import { binding, closeFd } from '../../native/binding.ts'
 import { flags, kernelRefused, type Op } from '../sys/index.ts'
 import { type Agent, Connection } from '../zygote/index.ts'
 import type { RunningContainer } from './launch.ts'
@@ -26,7 +25,7 @@ export async function insideAgent(running: RunningContainer): Promise<Agent> {
     { op: 'serve', fd: 'channel' },
   ]
   const connection = new Connection(here)
-  const child = running.zygote.agent.start({ clone: 0, ops }, { channel: there }, { isBackground: true, onSent: () => closeSync(there) })
+  const child = running.zygote.agent.start({ clone: 0, ops }, { channel: there }, { isBackground: true, onSent: () => closeFd(there) })
   try {
     await Promise.race([connection.ready, child.started])
     return connection

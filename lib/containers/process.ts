@@ -1,6 +1,6 @@
-import { closeSync, openSync } from 'node:fs'
+import { openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-import { binding } from '../../native/binding.ts'
+import { binding, closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { Input, Output, parseBytes, parseDuration, type WindowSize } from '../process/index.ts'
 import { type Child, type ChildExit, signalNumber } from '../zygote/index.ts'
@@ -247,7 +247,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     const wantsInput = stdin !== undefined || this.#input.isWanted
     const [inRead, inWrite] = wantsInput ? native.pipe(1) : [devNull(), -1]
     if (outRead < 0 || errRead < 0 || inRead < 0) {
-      for (const fd of [outRead, outWrite, errRead, errWrite, ...(wantsInput ? [inRead, inWrite] : [])]) if (fd > 2) closeSync(fd)
+      for (const fd of [outRead, outWrite, errRead, errWrite, ...(wantsInput ? [inRead, inWrite] : [])]) if (fd > 2) closeFd(fd)
       throw new StrakeError('limit_exceeded', 'This process has too many open files.', {
         hint: 'Raise its limit: ulimit -n.',
         details: { errno: 'EMFILE' },
@@ -259,9 +259,9 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       onSent: () => {
         if (!isOpen) return
         isOpen = false
-        closeSync(outWrite)
-        closeSync(errWrite)
-        if (wantsInput) closeSync(inRead)
+        closeFd(outWrite)
+        closeFd(errWrite)
+        if (wantsInput) closeFd(inRead)
       },
       attach: () => {
         this.#out.attach(outRead)

@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, readSync } from 'node:fs'
+import { fstatSync, readSync } from 'node:fs'
+import { closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { type ContainerUser, lookUpUser } from '../ids/index.ts'
 import { overlayOps } from '../rootfs/index.ts'
@@ -31,7 +32,7 @@ export async function readSmallFile(agent: Agent, path: string): Promise<string 
     const bytes = Buffer.alloc(about.size)
     return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, 0))
   } finally {
-    closeSync(fd)
+    closeFd(fd)
   }
 }
 

@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs'
+import { closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
@@ -266,6 +266,6 @@ class FileQueue {
 }
 
 function closeAll(loaded: Loaded): void {
-  for (const content of loaded.contents.values()) if (typeof content === 'number') closeSync(content)
+  for (const content of loaded.contents.values()) if (typeof content === 'number') closeFd(content)
   loaded.contents.clear()
 }

@@ -1,8 +1,8 @@
-import { close, read } from 'node:fs'
+import { read } from 'node:fs'
 import { promisify } from 'node:util'
+import { closeFd } from '../../native/binding.ts'
 
 const readFd = promisify(read)
-const closeFd = promisify(close)
 const pieceSize = 512 * 1024
 
 /** Reads an open file up to `size` bytes, or less where it ends before, and closes it. */
@@ -17,6 +17,6 @@ export async function* readOpenFile(fd: number, size: number): AsyncGenerator<Bu
       yield buffer.subarray(0, bytesRead)
     }
   } finally {
-    await closeFd(fd)
+    closeFd(fd)
   }
 }

@@ -1,6 +1,5 @@
-import { closeSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
-import { binding, type Watcher } from '../../native/binding.ts'
+import { binding, closeFd, type Watcher } from '../../native/binding.ts'
 import { errnoNumbers } from '../sys/index.ts'
 
 /** What a process reads: nothing, bytes, a stream, or (`'pipe'`) what is written to `stdin`. */
@@ -104,7 +103,7 @@ export class Input {
 
   #close(): void {
     this.#unwatch()
-    if (this.#fd >= 0 && this.#ownsFd) closeSync(this.#fd)
+    if (this.#fd >= 0 && this.#ownsFd) closeFd(this.#fd)
     this.#fd = -1
   }
 }

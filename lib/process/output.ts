@@ -1,6 +1,5 @@
-import { closeSync } from 'node:fs'
 import { Readable } from 'node:stream'
-import { binding, type Watcher } from '../../native/binding.ts'
+import { binding, closeFd, type Watcher } from '../../native/binding.ts'
 import { errnoNumbers } from '../sys/index.ts'
 
 const chunkSize = 65_536
@@ -147,7 +146,7 @@ export class Output {
     this.#hasEnded = true
     if (this.#watcher) binding().unwatch(this.#watcher)
     this.#watcher = undefined
-    if (this.#fd >= 0) closeSync(this.#fd)
+    if (this.#fd >= 0) closeFd(this.#fd)
     this.#fd = -1
     if (this.#stream && !this.#stream.destroyed) this.#stream.push(null)
     this.#resolveEnd()

@@ -1,5 +1,5 @@
-import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
+import { closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { kernelRefused, type Program } from '../sys/index.ts'
 import type { Child, ChildExit } from './agent.ts'
@@ -97,7 +97,7 @@ export class ChildState implements Child {
         }),
       )
     }
-    if (before !== 'running') for (const fd of Object.values(this.fds)) closeSync(fd)
+    if (before !== 'running') for (const fd of Object.values(this.fds)) closeFd(fd)
     this.#resolveEnded(this.#failure ? { ...exit, failure: this.#failure } : exit)
   }
 }

@@ -1,11 +1,21 @@
-import { closeSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { constants } from 'node:os'
+import { binding, closeFd, type RawReply, type Watcher } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
-import { binding, type RawReply, type Watcher } from '../../native/binding.ts'
-import { encodeOps, encodeProgram, errnoNumbers, flatten, kernelRefused, opDefinitions, SlotTable, type Op, type Program } from '../sys/index.ts'
+import {
+  encodeOps,
+  encodeProgram,
+  errnoNumbers,
+  flatten,
+  kernelRefused,
+  type Op,
+  opDefinitions,
+  type Program,
+  SlotTable,
+} from '../sys/index.ts'
 import type { Agent, Child, GivenFds, OpResult, Reply, StartOptions } from './agent.ts'
 import { ChildState, lostExit, neverStarted, readExit } from './child.ts'
-import { encodeRequest, largestFdCount, largestInline, replies, requestFlags, requests, type RequestOptions } from './protocol.ts'
+import { encodeRequest, largestFdCount, largestInline, type RequestOptions, replies, requestFlags, requests } from './protocol.ts'
 
 interface PendingRun {
   readonly ops: readonly Op[]
@@ -201,7 +211,7 @@ export class Connection implements Agent {
       fds.unshift(large)
     }
     const done = (): void => {
-      if (large >= 0) closeSync(large)
+      if (large >= 0) closeFd(large)
       onSent?.()
     }
     this.#updateHold()
@@ -249,7 +259,11 @@ export class Connection implements Agent {
       const reply = this.#native.receive(this.#channel)
       if (reply === undefined) break
       if (reply === null) {
-        this.#shut(new StrakeError('zygote_lost', 'The process that holds the namespaces has ended unexpectedly.', { hint: 'Start again: the next start makes a new one.' }))
+        this.#shut(
+          new StrakeError('zygote_lost', 'The process that holds the namespaces has ended unexpectedly.', {
+            hint: 'Start again: the next start makes a new one.',
+          }),
+        )
         return
       }
       this.#onReply(reply)
@@ -263,7 +277,7 @@ export class Connection implements Agent {
     let payload = reply[6]
     if (flags & requestFlags.large && fds[0] !== undefined) {
       payload = readWhole(fds[0], length)
-      closeSync(fds[0])
+      closeFd(fds[0])
     }
     const run = this.#runs.get(id)
     const child = this.#children.get(id)
@@ -279,7 +293,7 @@ export class Connection implements Agent {
       case replies.failed:
         if (run) {
           this.#runs.delete(id)
-          for (const fd of Object.values(run.fds)) closeSync(fd)
+          for (const fd of Object.values(run.fds)) closeFd(fd)
           run.reject(kernelRefused(run.ops, extra, value))
         }
         child?.fail(extra, value)
@@ -298,17 +312,22 @@ export class Connection implements Agent {
         if (fd === undefined) return
         if (run) run.fds[name] = fd
         else if (child) child.fds[name] = fd
-        else closeSync(fd)
+        else closeFd(fd)
         return
       }
       default:
-        for (const fd of fds) closeSync(fd)
+        for (const fd of fds) closeFd(fd)
     }
   }
 
   #updateHold(): void {
     if (!this.#isOpen) return
-    const holds = this.#runs.size > 0 || this.#children.size > this.#background.size || this.#extraHolds > 0 || this.#queue.length > 0 || this.#pid === 0
+    const holds =
+      this.#runs.size > 0 ||
+      this.#children.size > this.#background.size ||
+      this.#extraHolds > 0 ||
+      this.#queue.length > 0 ||
+      this.#pid === 0
     if (holds === this.#isHeld) return
     this.#isHeld = holds
     this.#native.hold(this.#watcher, holds)
@@ -318,7 +337,7 @@ export class Connection implements Agent {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#native.unwatch(this.#watcher)
-    closeSync(this.#channel)
+    closeFd(this.#channel)
     this.#rejectHello(error)
     for (const waiting of this.#queue.splice(0)) waiting.done()
     for (const run of this.#runs.values()) run.reject(error)

@@ -1,5 +1,5 @@
 export * from './agent.ts'
-export { Connection, signalNumber } from './connection.ts'
 export { signalName } from './child.ts'
-export { allCapabilities, launchAgent, whenEnded, writeIdMaps, type LaunchOptions } from './launch.ts'
+export { Connection, signalNumber } from './connection.ts'
+export { allCapabilities, type LaunchOptions, launchAgent, whenEnded, writeIdMaps } from './launch.ts'
 export * from './zygote.ts'

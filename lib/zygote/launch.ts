@@ -1,5 +1,5 @@
-import { closeSync, fchmodSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { binding, initPath, type NativeBinding } from '../../native/binding.ts'
+import { fchmodSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { binding, closeFd, initPath, type NativeBinding } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { type IdRange, idMapArguments, idMapText } from '../ids/index.ts'
 import { encodeProgram, flags, kernelRefused, type Op, type Program } from '../sys/index.ts'
@@ -43,7 +43,7 @@ export function whenEnded(pidfd: number): Promise<{ code: number; signal: number
       const exit = native.reap(pidfd)
       if (!exit) return
       native.unwatch(watcher)
-      closeSync(pidfd)
+      closeFd(pidfd)
       resolve({ code: exit[0], signal: exit[1] })
     })
   })
@@ -67,9 +67,9 @@ async function runMapper(command: string, args: readonly string[]): Promise<void
     const count = binding().read(readEnd, bytes)
     if (count > 0) words = bytes.toString('utf8', 0, count).trim()
   } finally {
-    closeSync(nothing)
-    closeSync(readEnd)
-    closeSync(writeEnd)
+    closeFd(nothing)
+    closeFd(readEnd)
+    closeFd(writeEnd)
   }
   if (exit.code === 0) return
   throw new StrakeError('kernel_refused', `${command} refused the map: ${words || `exit code ${exit.code}`}.`, {
@@ -152,11 +152,11 @@ export async function launchAgent(options: LaunchOptions): Promise<Connection> {
       { null: nothing, channel: there, program: initProgram(native, options.ids?.kind === 'single') },
     )
   } catch (error) {
-    closeSync(here)
+    closeFd(here)
     throw error
   } finally {
-    closeSync(there)
-    closeSync(nothing)
+    closeFd(there)
+    closeFd(nothing)
   }
   const connection = new Connection(here)
   reapQuietly(spawned.pidfd)
@@ -178,7 +178,7 @@ function reapQuietly(pidfd: number): void {
   const watcher = native.watch(pidfd, 1, () => {
     if (!native.reap(pidfd)) return
     native.unwatch(watcher)
-    closeSync(pidfd)
+    closeFd(pidfd)
   })
   native.hold(watcher, false)
 }

@@ -30,7 +30,10 @@ const hardened = MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV | MO
 function aptWithoutUsers(): Op[] {
   const directories = ['/etc/apt', '/etc/apt/apt.conf.d'].map((path) => directory(`${layout.scaffold}${path}`))
   const path = `${stage}${layout.scaffold}/etc/apt/apt.conf.d/99strake`
-  return [...directories, { op: 'write', path, flags: flags.O.O_WRONLY | flags.O.O_CREAT, mode: 0o644, data: Buffer.from('APT::Sandbox::User "root";\n') }]
+  return [
+    ...directories,
+    { op: 'write', path, flags: flags.O.O_WRONLY | flags.O.O_CREAT, mode: 0o644, data: Buffer.from('APT::Sandbox::User "root";\n') },
+  ]
 }
 
 /**
@@ -60,7 +63,20 @@ export function setupOps(store: string | undefined, options: { readonly hasOneId
     ...fileSystem('tmpfs', 'root', 0, { mode: '0755' }),
     ...fileSystem('tmpfs', 'empty', hardened | MOUNT_ATTR.MOUNT_ATTR_RDONLY, { mode: '0755', size: '4k' }),
     { op: 'moveMount', from: 'root', toPath: stage, flags: MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH },
-    ...[layout.store, layout.devices, layout.empty, layout.scaffold, layout.proc, layout.sys, '/t', layout.root, layout.newProc, layout.newSys, layout.newDev, layout.newEtc].map(directory),
+    ...[
+      layout.store,
+      layout.devices,
+      layout.empty,
+      layout.scaffold,
+      layout.proc,
+      layout.sys,
+      '/t',
+      layout.root,
+      layout.newProc,
+      layout.newSys,
+      layout.newDev,
+      layout.newEtc,
+    ].map(directory),
     place('store', layout.store),
     place('proc', layout.proc),
     place('sys', layout.sys),
@@ -83,7 +99,15 @@ export function setupOps(store: string | undefined, options: { readonly hasOneId
   ]
 }
 
-const fileCapabilities = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_MKNOD', 'CAP_SETFCAP'] as const
+const fileCapabilities = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_DAC_READ_SEARCH',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_MKNOD',
+  'CAP_SETFCAP',
+] as const
 
 /** What makes a child an agent that sees nothing but what `mounts` has mounted on `layout.root`. */
 export function confinedOps(mounts: readonly Op[]): Op[] {

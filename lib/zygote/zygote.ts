@@ -1,9 +1,9 @@
-import { closeSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { binding, closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
-import { idRange, type IdRange, type Range } from '../ids/index.ts'
-import { binding } from '../../native/binding.ts'
-import { encodeOps, flags, kernelRefused, SlotTable, type Op } from '../sys/index.ts'
+import { type IdRange, idRange, type Range } from '../ids/index.ts'
+import { encodeOps, flags, kernelRefused, type Op, SlotTable } from '../sys/index.ts'
 import type { Agent } from './agent.ts'
 import { Connection } from './connection.ts'
 import { launchAgent } from './launch.ts'
@@ -66,7 +66,7 @@ async function makeZygote(root: string): Promise<Zygote> {
       try {
         await agent.run(setupOps(undefined, { hasOneId: false }), { store })
       } finally {
-        closeSync(store)
+        closeFd(store)
       }
     } else {
       await agent.run(setupOps(root, { hasOneId: ids.kind === 'single' }))
@@ -130,7 +130,11 @@ export async function confined(zygote: Zygote, root: string | readonly Op[]): Pr
   const mounts = typeof root === 'string' ? bindOps(root) : root
   const clone = CLONE.CLONE_NEWNS | CLONE.CLONE_NEWNET | CLONE.CLONE_NEWIPC | CLONE.CLONE_NEWUTS
   const connection = new Connection(here)
-  const child = zygote.agent.start({ clone, ops: confinedOps(mounts) }, { channel: there }, { isBackground: true, onSent: () => closeSync(there) })
+  const child = zygote.agent.start(
+    { clone, ops: confinedOps(mounts) },
+    { channel: there },
+    { isBackground: true, onSent: () => closeFd(there) },
+  )
   try {
     // The child closes its end when an op fails: `started` says which, the connection only that it is gone.
     await Promise.race([connection.ready, child.started])
@@ -138,7 +142,10 @@ export async function confined(zygote: Zygote, root: string | readonly Op[]): Pr
   } catch (error) {
     await connection.close()
     await child.ended
-    throw await child.started.then(() => error, (reason: unknown) => reason)
+    throw await child.started.then(
+      () => error,
+      (reason: unknown) => reason,
+    )
   }
 }
 

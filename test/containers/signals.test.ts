@@ -148,10 +148,10 @@ test('execs end with their container', async () => {
   starting.catch(() => undefined)
   await container.kill('SIGKILL')
   for (const each of running) assert.is((await each).signal, 'SIGKILL')
-  await starting.then(
-    (result) => assert.is.not(result.exitCode, 0),
-    (error: { code: string }) =>
-      assert.ok(['container_not_running', 'kernel_refused', 'process_failed'].includes(error.code), String(error)),
+  await starting.then<void, void>(
+    (result): void => assert.is.not(result.exitCode, 0),
+    (error: unknown): void =>
+      assert.ok(['container_not_running', 'kernel_refused', 'process_failed'].includes((error as { code: string }).code), String(error)),
   )
   await container.remove()
   assert.equal(processesWith('4713'), [])

@@ -1,4 +1,5 @@
-import { closeSync, constants, fstatSync, readSync } from 'node:fs'
+import { constants, fstatSync, readSync } from 'node:fs'
+import { closeFd } from '../../../native/binding.ts'
 import { StrakeError } from '../../errors/index.ts'
 import { decodeRecords, type FileRecord, flags } from '../../sys/index.ts'
 import type { Agent } from '../../zygote/index.ts'
@@ -165,6 +166,6 @@ export async function* readOpened(file: number, maxBytes = Number.MAX_SAFE_INTEG
       yield piece.subarray(0, length)
     }
   } finally {
-    closeSync(file)
+    closeFd(file)
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { closeSync, writeSync } from 'node:fs'
+import { writeSync } from 'node:fs'
+import { closeFd } from '../../../native/binding.ts'
 import { StrakeError } from '../../errors/index.ts'
 import { flags, type Op } from '../../sys/index.ts'
 import type { Agent } from '../../zygote/index.ts'
@@ -157,7 +158,7 @@ export class RootWriter {
           for (let at = 0; at < piece.length; ) at += writeSync(file, piece, at)
         }
       } finally {
-        closeSync(file)
+        closeFd(file)
       }
     }
     if (digest !== undefined && hash.digest('hex') !== digest) {

@@ -1,0 +1,69 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { image } from '../../lib/index.ts'
+import { openFds, processesWith, settled } from '../containers/traces.ts'
+
+const file = new URL('./fixtures/worker.ts', import.meta.url).href
+// Node 20 gives a worker no loader for TypeScript by itself.
+const bootstrap =
+  "const { workerData } = require('node:worker_threads'); import('tsx/esm/api').then(({ register }) => { register(); return import(workerData.file) })"
+
+function work(marker: string, ends: boolean): Worker {
+  return new Worker(bootstrap, { eval: true, workerData: { file, marker, ends } })
+}
+
+test('a worker that is terminated takes its own containers along, and nobody else’s', async () => {
+  const built = await image('host').build()
+  await using own = await built.start({ cmd: ['sleep', '1000'] })
+  const before = await settled(openFds, () => false, 300)
+  const warnings: string[] = []
+  const onWarning = (warning: Error): void => void warnings.push(warning.message)
+  process.on('warning', onWarning)
+  const marker = `worker-${process.pid}`
+  for (let round = 0; round < 3; round += 1) {
+    const worker = work(marker, false)
+    const [said] = (await once(worker, 'message')) as [string]
+    assert.is(said, 'from a worker\n')
+    assert.is(processesWith(marker).length, 3)
+    await worker.terminate()
+    assert.equal(
+      await settled(
+        () => processesWith(marker),
+        (pids) => pids.length === 0,
+        1000,
+      ),
+      [],
+    )
+    assert.is((await own.exec(['echo', 'still here'])).stdout, 'still here\n')
+  }
+  assert.is(await settled(openFds, (count) => count <= before), before)
+  assert.ok(
+    (await settled(
+      () => descendants().length,
+      (count) => count <= processes,
+    )) <= processes,
+  )
+  process.off('warning', onWarning)
+  assert.equal(warnings, [])
+})
+
+const many = process.env.STRAKE_LONG_TESTS ? 20 : 8
+
+test(`${many} workers in a row, each with a container, end by themselves and leave nothing`, async () => {
+  const built = await image('host').build()
+  await built.exec(['true'])
+  const before = await settled(openFds, () => false, 300)
+  for (let round = 0; round < many; round += 1) {
+    const worker = work('', true)
+    const [said] = (await once(worker, 'message')) as [string]
+    assert.is(said, 'from a worker\n')
+    const [code] = (await once(worker, 'exit')) as [number]
+    assert.is(code, 0)
+  }
+  assert.is(await settled(openFds, (count) => count <= before), before)
+  assert.is((await built.exec(['echo', 'main'])).stdout, 'main\n')
+})
+
+test.run()
