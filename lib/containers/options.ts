@@ -35,11 +35,17 @@ export interface ContainerOptions extends CommandOptions {
   readonly hostname?: string | undefined
   /** Default `'none'`: loopback only. `'host'`: the host's network stack. */
   readonly network?: 'none' | 'host' | undefined
-  /** Bytes, or `'256m'`. */
+  /**
+   * Bytes, or `'256m'`, page cache included. Without a cgroup (see `doctor()`): RLIMIT_DATA, for each process by itself, which is then
+   * refused memory rather than killed.
+   */
   readonly memory?: number | string | undefined
-  /** CPUs' worth of time: 0.5 is half of one. */
+  /** CPUs' worth of time: 0.5 is half of one. Nothing stands in for it without a cgroup. */
   readonly cpus?: number | undefined
-  /** Processes and threads. */
+  /**
+   * Processes and threads, PID 1 included. Without a cgroup: RLIMIT_NPROC, which counts the processes that the container's user has in all
+   * containers of the store together, a handful of the engine's own among them (getrlimit(2)).
+   */
   readonly pids?: number | undefined
   /** Added to and taken from Docker's default set. */
   readonly capabilities?: CapabilityOptions | undefined
