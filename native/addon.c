@@ -220,6 +220,15 @@ static napi_value make_pipe(napi_env env, napi_callback_info info) {
   return pair_of(env, pair[0], pair[1]);
 }
 
+/* dup(fd) → another fd of the same file, or -errno: one fd cannot be watched twice. */
+static napi_value duplicate(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  arguments_of(env, info, 1, &argument);
+  int fd = fcntl(int_of(env, argument), F_DUPFD_CLOEXEC, 3);
+  watch_own(env, fd);
+  return number(env, fd < 0 ? -errno : fd);
+}
+
 /* memfd(name, bytes, sealed) → fd or -errno. */
 static napi_value make_memfd(napi_env env, napi_callback_info info) {
   napi_value arguments[3];
@@ -388,7 +397,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
       {"pipe", make_pipe},      {"memfd", make_memfd},    {"read", read_some},    {"write", write_some},
       {"flock", lock},          {"send", send_message},   {"receive", receive},   {"opTable", op_table},
       {"watch", watch_start},   {"rewatch", watch_change}, {"unwatch", watch_stop}, {"hold", watch_hold},
-      {"close", watch_close},
+      {"close", watch_close},   {"dup", duplicate},
   };
   for (size_t at = 0; at < sizeof functions / sizeof functions[0]; at += 1) {
     napi_value function;

@@ -30,6 +30,7 @@ export interface NativeBinding {
   channel(): [here: number, there: number]
   /** `nonBlockingSide`: 0 the reading one, 1 the writing one. */
   pipe(nonBlockingSide: 0 | 1): [read: number, write: number]
+  dup(fd: number): number
   memfd(name: string, bytes: Uint8Array, sealed: boolean): number
   read(fd: number, bytes: Uint8Array): number
   write(fd: number, bytes: Uint8Array): number

@@ -4,6 +4,7 @@ import { binding, closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { Input, Output, parseBytes, parseDuration, type WindowSize } from '../process/index.ts'
 import { type Child, type ChildExit, signalNumber } from '../zygote/index.ts'
+import { checkOptions } from './check.ts'
 import type { CommandOptions } from './options.ts'
 import { encodeResize } from './terminal.ts'
 
@@ -136,7 +137,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     }
     this.#out = new Output(limit, overflow)
     this.#err = new Output(limit, overflow)
-    this.#input = new Input(!options.tty)
+    this.#input = new Input()
     let resolveStarted: (pid: number) => void = () => undefined
     let rejectStarted: (error: unknown) => void = () => undefined
     this.#started = new Promise((resolve, reject) => {
@@ -276,13 +277,15 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     if (terminal === undefined) return
     this.#terminal = terminal
     this.#out.attach(terminal)
-    this.#input.attach(terminal)
+    // Reading and writing are watched apart.
+    this.#input.attach(binding().dup(terminal))
     this.#err.finish()
   }
 
   async #run(launch: Launch, onStarted: (pid: number) => void, onNotStarted: (error: unknown) => void): Promise<ProcessResult<Text>> {
     const { signal, timeout, stdin, tty, cwd } = this.#options
     const begin = performance.now()
+    checkOptions(this.#options)
     const limit = timeout === undefined ? undefined : parseDuration(timeout, 'timeout')
     if (signal?.aborted) this.#abort()
     if (this.#failure) throw this.#failure

@@ -12,12 +12,6 @@ export class Input {
   #stream: Writable | undefined
   #waiting: (() => void) | undefined
   #closesEarly = false
-  readonly #ownsFd: boolean
-
-  /** `ownsFd: false` for a terminal, whose fd is closed by its reader. */
-  constructor(ownsFd = true) {
-    this.#ownsFd = ownsFd
-  }
 
   get isWanted(): boolean {
     return this.#stream !== undefined
@@ -103,7 +97,7 @@ export class Input {
 
   #close(): void {
     this.#unwatch()
-    if (this.#fd >= 0 && this.#ownsFd) closeFd(this.#fd)
+    if (this.#fd >= 0) closeFd(this.#fd)
     this.#fd = -1
   }
 }

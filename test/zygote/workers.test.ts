@@ -39,12 +39,6 @@ test('a worker that is terminated takes its own containers along, and nobody els
     assert.is((await own.exec(['echo', 'still here'])).stdout, 'still here\n')
   }
   assert.is(await settled(openFds, (count) => count <= before), before)
-  assert.ok(
-    (await settled(
-      () => descendants().length,
-      (count) => count <= processes,
-    )) <= processes,
-  )
   process.off('warning', onWarning)
   assert.equal(warnings, [])
 })

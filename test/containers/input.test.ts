@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type ContainerOptions, type Image, image } from '../../lib/index.ts'
+import { assertNothingLeft, quietTraces, rejection } from './traces.ts'
+
+let built: Image
+const scale = process.env.STRAKE_LONG_TESTS ? 10 : 1
+
+test.before(async () => {
+  built = await image('host')
+    .copy(
+      {
+        'bin/empty-program': { content: 'no program', mode: 0o755 },
+        'etc/plain': 'text',
+        'bin/lost-loader': { content: '#!/no/such\n', mode: 0o755 },
+      },
+      '/',
+    )
+    .build()
+  await built.exec(['true'])
+})
+
+test('a command that cannot be run is refused by a code that says why', async () => {
+  const before = await quietTraces()
+  await rejection(built.exec(['no-such-command']), 'command_not_found')
+  await rejection(built.exec(['/no/such/path']), 'command_not_found')
+  await rejection(built.exec(['/bin/lost-loader']), 'command_not_found')
+  assert.is((await rejection(built.exec(['/etc/plain']), 'kernel_refused')).details?.errno, 'EACCES')
+  assert.is((await rejection(built.exec(['/bin/empty-program']), 'kernel_refused')).details?.errno, 'ENOEXEC')
+  assert.is((await rejection(built.exec(['/etc']), 'kernel_refused')).details?.errno, 'EACCES')
+  await rejection(built.exec(['true'], { user: 'no-such-user' }), 'user_not_found')
+  await rejection(built.exec(['true'], { user: 'root:no-such-group' }), 'user_not_found')
+  await rejection(built.exec(['true'], { cwd: '/etc/plain' }), 'invalid_argument')
+  await rejection(built.exec(['true'], { cwd: '/etc/plain/below' }), 'invalid_argument')
+  assert.is((await built.exec(['pwd'], { cwd: '/made/for/it' })).stdout, '/made/for/it\n')
+  await assertNothingLeft(before)
+})
+
+test('argv and env work up to the limits of the kernel, beyond them the error says E2BIG', async () => {
+  const word = 'x'.repeat(100_000)
+  const argv = ['sh', '-c', 'printf "%s" "$*" | wc -c', '-', ...Array.from({ length: 10 }, () => word)]
+  assert.is((await built.exec(argv)).stdout.trim(), String(10 * word.length + 9))
+  assert.is((await rejection(built.exec(['true', 'x'.repeat(131_072)]), 'kernel_refused')).details?.errno, 'E2BIG')
+  assert.is((await rejection(built.exec(['true', ...Array.from({ length: 40 }, () => word)]), 'kernel_refused')).details?.errno, 'E2BIG')
+  const env = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`V${index}`, 'y'.repeat(500)]))
+  assert.is((await built.exec('echo ${#V999}', { env })).stdout, '500\n')
+})
+
+test('options of the wrong type or value are refused before anything runs', async () => {
+  const before = await quietTraces()
+  const wrong: readonly [string, unknown][] = [
+    ['env', { A: 'a\0b' }],
+    ['env', { 'A=B': 'x' }],
+    ['env', { A: {} }],
+    ['env', 'A=B'],
+    ['env', 7],
+    ['cwd', 7],
+    ['cwd', 'a\0b'],
+    ['cwd', {}],
+    ['user', {}],
+    ['user', 'a\0b'],
+    ['user', -1],
+    ['user', 1.5],
+    ['stdin', 7],
+    ['stdin', {}],
+    ['tty', 'yes'],
+    ['tty', { rows: 0 }],
+    ['tty', { columns: 'x' }],
+    ['timeout', 'soon'],
+    ['timeout', -1],
+    ['timeout', Number.NaN],
+    ['timeout', {}],
+    ['signal', {}],
+    ['signal', 'x'],
+    ['encoding', 'latin1'],
+    ['maxOutput', -1],
+    ['maxOutput', 'x'],
+    ['maxOutput', {}],
+    ['rlimits', { nofile: 'x' }],
+    ['rlimits', { nothing: 1 }],
+    ['rlimits', 7],
+    ['umask', -1],
+    ['umask', 'x'],
+    ['umask', 0o1000],
+    ['hostname', 7],
+    ['hostname', 'a b'],
+    ['hostname', 'x'.repeat(65)],
+    ['network', 'bridge'],
+    ['network', 7],
+    ['memory', 'x'],
+    ['memory', -5],
+    ['memory', {}],
+    ['cpus', 'x'],
+    ['cpus', -1],
+    ['cpus', Number.NaN],
+    ['pids', 'x'],
+    ['pids', -2],
+    ['pids', 1.5],
+    ['capabilities', 'ALL'],
+    ['capabilities', { add: ['NO_SUCH'] }],
+    ['capabilities', { add: 'X' }],
+    ['seccomp', 'none'],
+    ['seccomp', 7],
+    ['seccomp', { defaultAction: 'x' }],
+    ['noNewPrivileges', 'no'],
+    ['readonly', 'no'],
+    ['shmSize', 'x'],
+    ['shmSize', {}],
+    ['time', 'yes'],
+    ['check', 'yes'],
+  ]
+  const accepted: string[] = []
+  for (const [name, value] of wrong) {
+    try {
+      await built.exec(['true'], { [name]: value } as ContainerOptions)
+      accepted.push(`${name}: ${JSON.stringify(value)} accepted`)
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code !== 'invalid_argument') accepted.push(`${name}: ${JSON.stringify(value)} → ${String(error).slice(0, 120)}`)
+    }
+  }
+  for (const argv of [[], [''], ['a\0b'], [7], null, 7, {}, undefined]) {
+    await rejection(async () => built.exec(argv as string[]), 'invalid_argument')
+  }
+  for (const options of [{ name: 'a/b' }, { name: '' }, { name: 7 }, { cmd: [] }, { cmd: 7 }, { entrypoint: [7] }]) {
+    await rejection(built.start(options as never), 'invalid_argument')
+  }
+  await assertNothingLeft(before)
+  assert.equal(accepted, [])
+})
+
+test('all of a large output arrives at a slow reader, and memory stays flat', async () => {
+  const size = 100 * scale
+  const running = built.exec(`head -c ${size}M /dev/zero | tr '\\0' 'a'`)
+  const hash = createHash('sha256')
+  let total = 0
+  let most = 0
+  const begun = process.memoryUsage().rss
+  for await (const chunk of running.stdout as AsyncIterable<Buffer>) {
+    hash.update(chunk)
+    total += chunk.length
+    if (total % (64 * 65_536) < chunk.length) await sleep(1)
+    most = Math.max(most, process.memoryUsage.rss())
+  }
+  assert.is((await running).exitCode, 0)
+  assert.is(total, size * 1024 * 1024)
+  const wanted = createHash('sha256')
+  for (let each = 0; each < size; each += 1) wanted.update(Buffer.alloc(1024 * 1024, 'a'))
+  assert.is(hash.digest('hex'), wanted.digest('hex'))
+  assert.ok(most - begun < 80e6, `${(most - begun) / 1e6} MB more`)
+})
+
+test('output beyond maxOutput ends the process', async () => {
+  const before = await quietTraces()
+  await rejection(built.exec(['yes'], { maxOutput: '1m' }), 'limit_exceeded')
+  await assertNothingLeft(before)
+})
+
+test('a large input is piped through, and a reader that stops early is no error', async () => {
+  const piece = Buffer.alloc(1024 * 1024, 'b')
+  const count = 20 * scale
+  const source = (): Readable => Readable.from(Array.from({ length: count }, () => piece))
+  assert.is((await built.exec('cat | wc -c', { stdin: source() })).stdout.trim(), String(count * piece.length))
+  assert.is((await built.exec(['head', '-c', '5'], { stdin: source() })).stdout, 'bbbbb')
+  assert.is((await built.exec('exec <&-; sleep 0.1; echo closed', { stdin: source() })).stdout, 'closed\n')
+  assert.is((await built.exec(['true'], { stdin: 'x'.repeat(1_000_000) })).exitCode, 0)
+})
+
+test('a terminal whose input is more than it takes does not throw', async () => {
+  const result = await built.exec('stty raw; sleep 0.3; echo over', { tty: true, stdin: 'z'.repeat(300_000), timeout: 5000 })
+  assert.match(result.stdout, /over/)
+})
+
+test('outputs are kept apart, exit codes are told, and a background process that holds stdout open is not waited for', async () => {
+  const { stdout, stderr } = await built.exec('echo out; echo err >&2')
+  assert.equal([stdout, stderr], ['out\n', 'err\n'])
+  await using container = await built.start({ cmd: ['sleep', '1000'] })
+  for (const code of [0, 1, 2, 126, 127, 128, 130, 200, 255]) {
+    assert.is((await built.exec(`exit ${code}`)).exitCode, code)
+    assert.is((await container.exec(`exit ${code}`)).exitCode, code)
+  }
+  const begun = Date.now()
+  assert.is((await container.exec('sleep 100 & echo started')).stdout, 'started\n')
+  assert.ok(Date.now() - begun < 3000)
+})
+
+test('a flood of file descriptors ends inside', async () => {
+  const { stdout } = await built.exec('i=3; while [ $i -lt 2000 ] && eval "exec $i</dev/null" 2>/dev/null; do i=$((i+1)); done; echo end', {
+    rlimits: { nofile: 64 },
+  })
+  const bash = await built.exec('ulimit -n; echo alive', { rlimits: { nofile: 64 } })
+  assert.ok(stdout === 'end\n' || stdout === '')
+  assert.is(bash.stdout, '64\nalive\n')
+})
+
+test.run()
