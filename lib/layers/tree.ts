@@ -86,7 +86,20 @@ export class LayerTree {
     return await this.#walk(components, false)
   }
 
-  async #walk(components: readonly ByteString[], make: boolean): Promise<Place | undefined> {
+  /** Resolves a directory of the layers below, making nothing; undefined when there is none, or a link of this layer stands in the way. */
+  async findBelow(components: readonly ByteString[]): Promise<Place | undefined> {
+    const place = await this.#walk(components, false, false)
+    return place?.node.lower ? place : undefined
+  }
+
+  /** Whether this layer has made the directory. */
+  hasMade({ node, path }: Place): boolean {
+    let here: Node | undefined = this.root
+    for (const name of path.split('/').slice(1)) here = here?.kind === 'directory' ? here.children.get(name) : undefined
+    return here === node
+  }
+
+  async #walk(components: readonly ByteString[], make: boolean, throughMade = true): Promise<Place | undefined> {
     const stack: Place[] = [{ node: this.root, path: '' }]
     const rest = [...components].reverse()
     for (let links = 0; rest.length > 0; ) {
@@ -100,6 +113,7 @@ export class LayerTree {
       }
       const child = here.node.children.get(name) ?? (await this.#discover(here, name))
       if (child?.kind === 'symlink') {
+        if (child.made && !throughMade) return undefined
         links += 1
         if (links > linkLimit) throw layerInvalid(`too many links on the way to ${printable(components.join('/'))}`)
         if (child.target.startsWith('/')) stack.length = 1

@@ -8,7 +8,7 @@ import { copyUp } from './copy-up.ts'
 import { decompress } from './decompress.ts'
 import type { TarEntry } from './entry.ts'
 import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
-import { isWhiteout, type LowerView, statThrough } from './lower.ts'
+import { isDirectory, isWhiteout, type LowerView, statThrough } from './lower.ts'
 import { type ByteString, componentsOf, type Marker, markerOf } from './names.ts'
 import { type Attributes, LayerTree, type Place } from './tree.ts'
 import { printable, walkTar } from './walk.ts'
@@ -133,9 +133,10 @@ class Unpacker {
   /** A whiteout speaks of the layers below only, wherever it stands in this one. */
   async #hide(hidden: readonly ByteString[], lower: LowerView): Promise<void> {
     const name = hidden.at(-1) ?? ''
-    const found = await this.#tree.find(hidden.slice(0, -1))
+    const found = await this.#tree.findBelow(hidden.slice(0, -1))
     // In a directory that has nothing below it a whiteout would show as a device.
-    if (!found?.node.lower || (await lower.stat(`${found.path}/${name}`)) === undefined) return
+    if (!found || (await lower.stat(`${found.path}/${name}`)) === undefined) return
+    if (!this.#tree.hasMade(found) && (await this.#isReplaced(found.path))) return
     const place = await this.#tree.enter(hidden.slice(0, -1))
     const child = place.node.children.get(name)
     if (child?.kind === 'directory') {
@@ -143,6 +144,17 @@ class Unpacker {
     } else if (!(child?.kind === 'symlink' && child.made) && child?.kind !== 'hidden') {
       await this.#writer.push({ op: 'mknod', path: this.#tree.pathOf(place, name), mode: S_IFCHR, tolerate: ['EEXIST'] })
       this.#tree.setWhiteout(place, name)
+    }
+  }
+
+  /** Whether this layer has put something in the place of a directory of the layers below, or of one around it. umoci lists whiteouts in there as well. */
+  async #isReplaced(path: ByteString): Promise<boolean> {
+    await this.#writer.drain()
+    for (let end = path.indexOf('/', 1); ; end = path.indexOf('/', end + 1)) {
+      const here = await statThrough(this.#agent, end < 0 ? path : path.slice(0, end))
+      if (here === undefined) return false
+      if (!isDirectory(here)) return true
+      if (end < 0) return false
     }
   }
 
