@@ -1,15 +1,15 @@
 import {
-  Container as RunningContainer,
+  type ContainerOptions,
   currentRuntime,
   execInImage,
   imagePlan,
-  snapshot,
-  type ContainerOptions,
   type Process,
+  Container as RunningContainer,
   type SnapshotOptions,
   type StartOptions,
+  snapshot,
 } from '../containers/index.ts'
-import { Images, type ExecutionConfig, type HistoryEntry, type ImageData, type ImageLayer } from '../images/index.ts'
+import { type ExecutionConfig, type HistoryEntry, type ImageData, type ImageLayer, Images } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 
 export type PlanOptions = StartOptions & { readonly argv?: readonly string[] | undefined }

@@ -1,10 +1,8 @@
-import { currentRuntime, buildRuntime, execInImage, imagePlan, type ContainerOptions, type Process, type StartOptions } from '../containers/index.ts'
 import {
+  type BaseInput,
   BuildError,
   type BuildOptions,
   buildImage,
-  outlineOf,
-  type BaseInput,
   type CopyOptions,
   cmdStep,
   copyStep,
@@ -17,6 +15,7 @@ import {
   healthcheckStep,
   labelStep,
   type MemoryFiles,
+  outlineOf,
   type RunOptions,
   runStep,
   type Step,
@@ -26,6 +25,15 @@ import {
   volumeStep,
   workdirStep,
 } from '../build/index.ts'
+import {
+  buildRuntime,
+  type ContainerOptions,
+  currentRuntime,
+  execInImage,
+  imagePlan,
+  type Process,
+  type StartOptions,
+} from '../containers/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 import { type Container, Image, type PlanOptions } from './handles.ts'
@@ -168,7 +176,11 @@ export class ImageBuilder {
   exec(command: string | readonly string[], options: ContainerOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: ContainerOptions): Process
   exec(command: string | readonly string[], options: ContainerOptions = {}): Process<string | Buffer> {
-    return execInImage(this.build({ signal: options.signal }).then(({ data }) => data), command, options)
+    return execInImage(
+      this.build({ signal: options.signal }).then(({ data }) => data),
+      command,
+      options,
+    )
   }
 
   /**

@@ -1,5 +1,5 @@
 import { currentRuntime } from '../containers/index.ts'
-import { Images, importRootfsFile, loadImages, type GetOptions } from '../images/index.ts'
+import { type GetOptions, Images, importRootfsFile, loadImages } from '../images/index.ts'
 import { Image } from './handles.ts'
 
 async function stored(): Promise<Images> {

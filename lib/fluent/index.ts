@@ -1,6 +1,6 @@
 export { Container, Image, type PlanOptions } from './handles.ts'
-export { image, ImageBuilder } from './image-builder.ts'
+export { ImageBuilder, image } from './image-builder.ts'
 export { images } from './images.ts'
-export { Namespaces, ns, type NamespaceCommandOptions } from './namespaces.ts'
+export { type NamespaceCommandOptions, Namespaces, ns } from './namespaces.ts'
 export { plan } from './plan.ts'
 export { store } from './store.ts'

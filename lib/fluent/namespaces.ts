@@ -1,13 +1,16 @@
-import { Process, type CommandOptions } from '../containers/index.ts'
-import { openNamespaces, type NamespaceLink, type NamespaceOptions, type OpenNamespaces } from '../namespaces/index.ts'
+import { type CommandOptions, Process } from '../containers/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import { type NamespaceLink, type NamespaceOptions, type OpenNamespaces, openNamespaces } from '../namespaces/index.ts'
 import { searchPaths } from '../process/index.ts'
 import { flags, type Op, type SystemCalls } from '../sys/index.ts'
-import { StrakeError } from '../errors/index.ts'
 
 const { CLONE, CLOSE_RANGE } = flags
 
 /** How a command in namespaces runs. Its environment is this process's unless `env` says otherwise. */
-export type NamespaceCommandOptions = Pick<CommandOptions, 'env' | 'cwd' | 'stdin' | 'timeout' | 'signal' | 'check' | 'encoding' | 'maxOutput'>
+export type NamespaceCommandOptions = Pick<
+  CommandOptions,
+  'env' | 'cwd' | 'stdin' | 'timeout' | 'signal' | 'check' | 'encoding' | 'maxOutput'
+>
 
 /**
  * Namespaces, held by an agent process that lives in them: they are gone with it. Its root directory is the host's until you
@@ -45,7 +48,9 @@ export class Namespaces implements AsyncDisposable {
   exec(command: string | readonly string[], options: NamespaceCommandOptions = {}): Process<string | Buffer> {
     const argv = typeof command === 'string' ? ['/bin/sh', '-c', command] : [...command]
     if (argv.length === 0 || argv[0] === '') throw new StrakeError('invalid_argument', 'The command is empty.')
-    const env = Object.entries({ ...process.env, ...options.env }).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))
+    const env = Object.entries({ ...process.env, ...options.env }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name}=${value}`],
+    )
     const ops: Op[] = [
       {
         op: 'fork',

@@ -1,2 +1,2 @@
-export { kindsOf, namespaceKinds, namespacesOfProcess, type NamespaceKind, type NamespaceLink, type NamespaceOptions } from './kinds.ts'
-export { openNamespaces, type OpenNamespaces } from './open.ts'
+export { kindsOf, type NamespaceKind, type NamespaceLink, type NamespaceOptions, namespaceKinds, namespacesOfProcess } from './kinds.ts'
+export { type OpenNamespaces, openNamespaces } from './open.ts'

@@ -26,7 +26,9 @@ export function kindsOf(options: NamespaceOptions): number {
   let clone = 0
   for (const [kind, wanted] of Object.entries(options)) {
     if (!(kind in namespaceKinds)) {
-      throw new StrakeError('invalid_argument', `There is no namespace of the kind '${kind.slice(0, 40)}'.`, { hint: `One of ${Object.keys(namespaceKinds).join(', ')}.` })
+      throw new StrakeError('invalid_argument', `There is no namespace of the kind '${kind.slice(0, 40)}'.`, {
+        hint: `One of ${Object.keys(namespaceKinds).join(', ')}.`,
+      })
     }
     if (wanted) clone += namespaceKinds[kind as NamespaceKind]
   }

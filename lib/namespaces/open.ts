@@ -1,9 +1,9 @@
-import { idRange, type IdRange } from '../ids/index.ts'
-import { StrakeError } from '../errors/index.ts'
-import { flags, systemCalls, type Op, type SystemCalls } from '../sys/index.ts'
-import { launchAgent, type Connection } from '../zygote/index.ts'
 import { requireLinux } from '../../native/binding.ts'
-import { kindsOf, namespacesOfProcess, type NamespaceLink, type NamespaceOptions } from './kinds.ts'
+import { StrakeError } from '../errors/index.ts'
+import { type IdRange, idRange } from '../ids/index.ts'
+import { flags, type Op, type SystemCalls, systemCalls } from '../sys/index.ts'
+import { type Connection, launchAgent } from '../zygote/index.ts'
+import { kindsOf, type NamespaceLink, type NamespaceOptions, namespacesOfProcess } from './kinds.ts'
 
 /** New namespaces, held by an agent process that lives in them. */
 export interface OpenNamespaces {

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import { flags, type Op } from '../sys/index.ts'
-import { capabilityMask, filterAllows, seccompFilter, type SeccompOptions, type SyscallName } from './confinement/index.ts'
+import { capabilityMask, filterAllows, type SeccompOptions, type SyscallName, seccompFilter } from './confinement/index.ts'
 import type { CommandSpec, IdKind } from './spec.ts'
 
 const { CLONE, CLOSE_RANGE, SECCOMP, O } = flags
@@ -8,8 +8,29 @@ const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 /** What the ops between the filter and the command's own first instruction need. */
 const callsAfterFilter: readonly SyscallName[] = [
-  'wait4', 'setsid', 'dup3', 'fcntl', 'close_range', 'prlimit64', 'setgroups', 'setresgid', 'setresuid', 'capset', 'prctl',
-  'chdir', 'umask', 'execve', 'exit_group', 'sendmsg', 'rt_sigprocmask', 'rt_sigtimedwait', 'kill', 'getpid', 'getuid', 'getgid', 'ioctl',
+  'wait4',
+  'setsid',
+  'dup3',
+  'fcntl',
+  'close_range',
+  'prlimit64',
+  'setgroups',
+  'setresgid',
+  'setresuid',
+  'capset',
+  'prctl',
+  'chdir',
+  'umask',
+  'execve',
+  'exit_group',
+  'sendmsg',
+  'rt_sigprocmask',
+  'rt_sigtimedwait',
+  'kill',
+  'getpid',
+  'getuid',
+  'getgid',
+  'ioctl',
 ]
 
 export function seccompOptions(command: CommandSpec, ids: IdKind, arch: 'x64' | 'arm64'): SeccompOptions {
@@ -53,10 +74,7 @@ function identity(command: CommandSpec): Op[] {
 }
 
 function terminal(): Op[] {
-  return [
-    { op: 'controlTerminal', fd: 'terminal' },
-    ...[0, 1, 2].map((to): Op => ({ op: 'dup2', fd: 'terminal', to })),
-  ]
+  return [{ op: 'controlTerminal', fd: 'terminal' }, ...[0, 1, 2].map((to): Op => ({ op: 'dup2', fd: 'terminal', to }))]
 }
 
 const pipes: readonly Op[] = [
@@ -68,7 +86,9 @@ const pipes: readonly Op[] = [
 /** A working directory that is not there is made, as Docker does. */
 function makeDirectories(path: string): Op[] {
   const names = path.split('/').filter((name) => name !== '')
-  return names.map((_, index): Op => ({ op: 'mkdir', path: `/${names.slice(0, index + 1).join('/')}`, mode: 0o755, tolerate: ['EEXIST', 'EROFS'] }))
+  return names.map(
+    (_, index): Op => ({ op: 'mkdir', path: `/${names.slice(0, index + 1).join('/')}`, mode: 0o755, tolerate: ['EEXIST', 'EROFS'] }),
+  )
 }
 
 /** Before any process of the container is there: what needs the rights of its first process. */
@@ -80,7 +100,9 @@ export function beforeCommand(command: CommandSpec): Op[] {
       ? ([
           { op: 'openPty', path: '/dev/pts/ptmx', master: 'master', slave: 'terminal' },
           { op: 'windowSize', fd: 'master', rows: size.rows, columns: size.columns },
-          ...(command.user.uid === 0 ? [] : ([{ op: 'chown', path: '/dev/pts/0', uid: command.user.uid, gid: 5, tolerate: ['EINVAL', 'ENOENT'] }] satisfies Op[])),
+          ...(command.user.uid === 0
+            ? []
+            : ([{ op: 'chown', path: '/dev/pts/0', uid: command.user.uid, gid: 5, tolerate: ['EINVAL', 'ENOENT'] }] satisfies Op[])),
           { op: 'sendFd', fd: 'master', name: 'terminal' },
           { op: 'close', fd: 'master' },
         ] satisfies Op[])
@@ -126,7 +148,14 @@ export function commandOps(command: CommandSpec, ids: IdKind, confinement: Confi
     ...command.rlimits.map(({ resource, soft, hard }): Op => ({ op: 'prlimit', resource, soft, hard })),
     ...(isSingle ? (uid === 0 ? [] : nestedUser(uid, gid)) : identity(command)),
     ...(isSingle && uid === 0
-      ? ([{ op: 'capSet', effective: capabilityMask(command.capabilities), permitted: capabilityMask(command.capabilities), inheritable: 0 }] satisfies Op[])
+      ? ([
+          {
+            op: 'capSet',
+            effective: capabilityMask(command.capabilities),
+            permitted: capabilityMask(command.capabilities),
+            inheritable: 0,
+          },
+        ] satisfies Op[])
       : []),
     { op: 'umask', mask: command.umask },
     { op: 'chdir', path: command.cwd },

@@ -1,5 +1,5 @@
-export * from './confinement/index.ts'
 export * from './command.ts'
+export * from './confinement/index.ts'
 export * from './input.ts'
 export * from './output.ts'
 export * from './plan.ts'

@@ -1,7 +1,7 @@
 import { enterRootOps, freshUpper, overlayOps, preparedOps } from '../rootfs/index.ts'
-import { flags, Plan, type Op, type Program } from '../sys/index.ts'
-import { capabilityMask } from './confinement/index.ts'
+import { flags, type Op, Plan, type Program } from '../sys/index.ts'
 import { beforeCommand, commandOps, confinementOf } from './command.ts'
+import { capabilityMask } from './confinement/index.ts'
 import type { CommandSpec, ContainerSpec, IdKind } from './spec.ts'
 
 const { CLONE } = flags
@@ -74,7 +74,8 @@ export interface ExecSpec {
  */
 export function execPlan(spec: ExecSpec): Plan {
   const confinement = confinementOf(spec.command, spec.ids, spec.arch)
-  const namespaces = ownNamespaces + CLONE.CLONE_NEWCGROUP + (spec.hasNetwork ? CLONE.CLONE_NEWNET : 0) + (spec.time ? CLONE.CLONE_NEWTIME : 0)
+  const namespaces =
+    ownNamespaces + CLONE.CLONE_NEWCGROUP + (spec.hasNetwork ? CLONE.CLONE_NEWNET : 0) + (spec.time ? CLONE.CLONE_NEWTIME : 0)
   const joins = joinCgroups(spec.cgroups).slice(0, spec.cgroups)
   return new Plan({
     clone: 0,

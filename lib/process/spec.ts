@@ -1,5 +1,5 @@
 import type { ContainerUser } from '../ids/index.ts'
-import type { OverlaySpec, EngineFiles } from '../rootfs/index.ts'
+import type { EngineFiles, OverlaySpec } from '../rootfs/index.ts'
 import type { CapabilityName, Rlimit, SeccompProfile } from './confinement/index.ts'
 
 /** A terminal's size in character cells. */

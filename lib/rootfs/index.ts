@@ -1,3 +1,3 @@
+export * from './mount-points.ts'
 export * from './overlay.ts'
 export * from './prepared.ts'
-export * from './mount-points.ts'

@@ -39,9 +39,7 @@ export function enterRootOps(files: EngineFiles, options: { readonly readonly?: 
     ...engineFile('hosts', files.hosts),
     ...engineFile('hostname', files.hostname),
     ...engineFile('resolv.conf', files.resolvConf),
-    ...(options.readonly
-      ? ([{ op: 'mount', target: layout.root, flags: MS.MS_REMOUNT | MS.MS_BIND | MS.MS_RDONLY }] satisfies Op[])
-      : []),
+    ...(options.readonly ? ([{ op: 'mount', target: layout.root, flags: MS.MS_REMOUNT | MS.MS_BIND | MS.MS_RDONLY }] satisfies Op[]) : []),
     attachTree(layout.newProc, 'proc'),
     attachTree(layout.newSys, 'sys'),
     attachTree(layout.newDev, 'dev'),

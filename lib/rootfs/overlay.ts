@@ -33,7 +33,13 @@ function options(spec: OverlaySpec, lowers: readonly string[]): string {
 
 /** By fsconfig(2) each lower has a call of its own (Linux 6.5): any number of them. */
 function mountByParts(spec: OverlaySpec, lowers: readonly string[], target: string): Op[] {
-  const set = (key: string, value: string): Op => ({ op: 'fsconfig', fd: 'overlay.context', command: flags.FSCONFIG.FSCONFIG_SET_STRING, key, value })
+  const set = (key: string, value: string): Op => ({
+    op: 'fsconfig',
+    fd: 'overlay.context',
+    command: flags.FSCONFIG.FSCONFIG_SET_STRING,
+    key,
+    value,
+  })
   const flag = (key: string): Op => ({ op: 'fsconfig', fd: 'overlay.context', command: flags.FSCONFIG.FSCONFIG_SET_FLAG, key })
   return [
     { op: 'fsopen', type: 'overlay', out: 'overlay.context' },

@@ -16,7 +16,15 @@ export interface PreparedSpec {
 }
 
 const directoryMasks = new Set(['/proc/acpi', '/proc/asound', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'])
-const fileMasks = new Set(['/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/sched_debug', '/proc/timer_list', '/proc/timer_stats'])
+const fileMasks = new Set([
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+])
 
 /** Where a path of /proc or /sys is before the container's root is there; undefined for any other. */
 function staged(path: string): string | undefined {
@@ -46,7 +54,8 @@ function makeReadonly(path: string): Op[] {
 /** A sysfs shows a network namespace and wants its owner: with the host's network it comes from a child in one of its own. */
 function sysfs(network: 'own' | 'host'): Op[] {
   if (network === 'own') return [{ op: 'mount', source: 'sysfs', target: layout.newSys, type: 'sysfs', flags: hardened | MS.MS_RDONLY }]
-  const attributes = MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV | MOUNT_ATTR.MOUNT_ATTR_NOEXEC | MOUNT_ATTR.MOUNT_ATTR_RDONLY
+  const attributes =
+    MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV | MOUNT_ATTR.MOUNT_ATTR_NOEXEC | MOUNT_ATTR.MOUNT_ATTR_RDONLY
   return [
     {
       op: 'fork',
@@ -63,7 +72,14 @@ function sysfs(network: 'own' | 'host'): Op[] {
   ]
 }
 
-const deviceLinks = { fd: '/proc/self/fd', stdin: '/proc/self/fd/0', stdout: '/proc/self/fd/1', stderr: '/proc/self/fd/2', ptmx: 'pts/ptmx', core: '/proc/kcore' }
+const deviceLinks = {
+  fd: '/proc/self/fd',
+  stdin: '/proc/self/fd/0',
+  stdout: '/proc/self/fd/1',
+  stderr: '/proc/self/fd/2',
+  ptmx: 'pts/ptmx',
+  core: '/proc/kcore',
+}
 
 function devices(spec: PreparedSpec): Op[] {
   const dev = layout.newDev

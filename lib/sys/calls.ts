@@ -6,9 +6,28 @@ type Fields<Call extends Name> = Omit<OpOf<Call>, 'op'>
 
 /** Calls that have one argument worth naming may be given it as it is: `setHostname('box')`. */
 const shorthands = {
-  setHostname: 'name', setDomainname: 'name', linkUp: 'name', chroot: 'path', chdir: 'path', fchdir: 'fd', unshare: 'flags', umask: 'mask',
-  setGroups: 'gids', umount: 'target', close: 'fd', removeTree: 'path', syncFs: 'path', stat: 'path', readDir: 'path', setDumpable: 'value',
-  setDeathSignal: 'signal', controlTerminal: 'fd', capAmbient: 'set', capBounding: 'keep', setSecurebits: 'bits', unlink: 'path',
+  setHostname: 'name',
+  setDomainname: 'name',
+  linkUp: 'name',
+  chroot: 'path',
+  chdir: 'path',
+  fchdir: 'fd',
+  unshare: 'flags',
+  umask: 'mask',
+  setGroups: 'gids',
+  umount: 'target',
+  close: 'fd',
+  removeTree: 'path',
+  syncFs: 'path',
+  stat: 'path',
+  readDir: 'path',
+  setDumpable: 'value',
+  setDeathSignal: 'signal',
+  controlTerminal: 'fd',
+  capAmbient: 'set',
+  capBounding: 'keep',
+  setSecurebits: 'bits',
+  unlink: 'path',
 } as const satisfies Partial<Record<Name, string>>
 
 type Shorthands = typeof shorthands
@@ -18,7 +37,11 @@ type Argument<Call extends Name> = Call extends keyof Shorthands
     : Fields<Call>
   : Fields<Call>
 type Arguments<Call extends Name> = Record<string, never> extends Fields<Call> ? [fields?: Argument<Call>] : [fields: Argument<Call>]
-type Result<Call extends Name> = Call extends 'getPid' | 'waitId' ? Promise<number> : Call extends 'stat' | 'readDir' ? Promise<Uint8Array> : Promise<void>
+type Result<Call extends Name> = Call extends 'getPid' | 'waitId'
+  ? Promise<number>
+  : Call extends 'stat' | 'readDir'
+    ? Promise<Uint8Array>
+    : Promise<void>
 
 /** Ops of a program that have no meaning as a call of their own: they end or replace the process that carries them out. */
 const unfitNames = ['exec', 'execFd', 'init', 'serve', 'started', 'join', 'sendFd', 'fork'] as const satisfies readonly Name[]

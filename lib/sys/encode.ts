@@ -1,6 +1,6 @@
 import { StrakeError } from '../errors/index.ts'
 import { errnoNumbers } from './errno.ts'
-import { opDefinitions, type FieldDefinition, type Op } from './ops.gen.ts'
+import { type FieldDefinition, type Op, opDefinitions } from './ops.gen.ts'
 import type { Program } from './program.ts'
 
 const outSlots = 64
@@ -16,7 +16,9 @@ export class SlotTable {
   get(name: string): number {
     const number = this.#numbers.get(name)
     if (number !== undefined) return number
-    throw new StrakeError('invalid_argument', `No earlier op fills the slot '${name}', and no fd of that name was given.`, { details: { slot: name } })
+    throw new StrakeError('invalid_argument', `No earlier op fills the slot '${name}', and no fd of that name was given.`, {
+      details: { slot: name },
+    })
   }
 
   fill(name: string): number {
@@ -91,7 +93,9 @@ class Writer {
 }
 
 function refuse(op: Op, field: FieldDefinition, expected: string): never {
-  throw new StrakeError('invalid_argument', `The field '${field.name}' of the op '${op.op}' must be ${expected}.`, { details: { op, field: field.name } })
+  throw new StrakeError('invalid_argument', `The field '${field.name}' of the op '${op.op}' must be ${expected}.`, {
+    details: { op, field: field.name },
+  })
 }
 
 function holdsNul(value: string | Uint8Array): boolean {
@@ -128,7 +132,8 @@ function toleratedBy(op: Op): readonly [number, number] {
   if (names.length > 2) throw new StrakeError('invalid_argument', `The op '${op.op}' tolerates at most two errors.`, { details: { op } })
   const [first = 0, second = 0] = names.map((name) => {
     const number = errnoNumbers[name]
-    if (number === undefined) throw new StrakeError('invalid_argument', `There is no error '${String(name)}' to tolerate.`, { details: { op } })
+    if (number === undefined)
+      throw new StrakeError('invalid_argument', `There is no error '${String(name)}' to tolerate.`, { details: { op } })
     return number
   })
   return [first, second]

@@ -1,5 +1,5 @@
 import { StrakeError } from '../errors/index.ts'
-import { errnoName, type ErrnoName } from './errno.ts'
+import { type ErrnoName, errnoName } from './errno.ts'
 import { flatten, formatOp } from './format.ts'
 import type { Op } from './ops.gen.ts'
 
@@ -7,12 +7,27 @@ type Reason = readonly [op: Op['op'], errno: ErrnoName, meaning: string, hint?: 
 
 /** What an errno means for a given op, where the general words would not help. */
 const reasons: readonly Reason[] = [
-  ['mount', 'EPERM', 'this user namespace may not mount that', 'Run `await doctor()`: it tells what this machine forbids, and what mends it.'],
-  ['mount', 'EINVAL', 'the file system refuses these options, or the source and the target do not fit', 'An overlay’s upper directory may not be on overlayfs itself: set STRAKE_ROOT to a directory on ext4, xfs, btrfs or tmpfs.'],
+  [
+    'mount',
+    'EPERM',
+    'this user namespace may not mount that',
+    'Run `await doctor()`: it tells what this machine forbids, and what mends it.',
+  ],
+  [
+    'mount',
+    'EINVAL',
+    'the file system refuses these options, or the source and the target do not fit',
+    'An overlay’s upper directory may not be on overlayfs itself: set STRAKE_ROOT to a directory on ext4, xfs, btrfs or tmpfs.',
+  ],
   ['mount', 'ENOENT', 'the source or the target does not exist'],
   ['mount', 'ENODEV', 'this kernel has no such file system', 'Load it as root: modprobe overlay.'],
   ['fsopen', 'ENODEV', 'this kernel has no such file system'],
-  ['fsmount', 'EPERM', 'a fuller view of it than this mount would give is not allowed here: the one this process sees is partly covered', 'Inside another container, start that one with its /proc unmasked (docker run --security-opt systempaths=unconfined).'],
+  [
+    'fsmount',
+    'EPERM',
+    'a fuller view of it than this mount would give is not allowed here: the one this process sees is partly covered',
+    'Inside another container, start that one with its /proc unmasked (docker run --security-opt systempaths=unconfined).',
+  ],
   ['pivotRoot', 'EINVAL', 'the new root is no mount point, or the current root cannot be moved'],
   ['attach', 'ELOOP', 'a symbolic link is in the way: the image has a link where a mount point must be'],
   ['attach', 'ENOENT', 'the mount point is missing from the image'],
@@ -24,34 +39,79 @@ const reasons: readonly Reason[] = [
   ['exec', 'ENOENT', 'the file does not exist, or the interpreter or loader that it names does not'],
   ['exec', 'EACCES', 'the file is not executable by this user, or its file system is mounted noexec'],
   ['exec', 'ENOEXEC', 'the file is no program for this machine: of another architecture, or a script without a #! line'],
-  ['exec', 'E2BIG', 'the arguments and the environment are too long', 'One string may have 128 KB, all together a quarter of the stack limit (execve(2)); pass large data by stdin or a file.'],
+  [
+    'exec',
+    'E2BIG',
+    'the arguments and the environment are too long',
+    'One string may have 128 KB, all together a quarter of the stack limit (execve(2)); pass large data by stdin or a file.',
+  ],
   ['setns', 'EPERM', 'the namespace belongs to a user namespace in which this process has no rights'],
   ['join', 'ESRCH', 'the container has ended'],
-  ['setResUid', 'EINVAL', 'this uid is not mapped in the user namespace', 'Give the user a range of ids: add a line to /etc/subuid and /etc/subgid; `await doctor()` tells which.'],
-  ['setResGid', 'EINVAL', 'this gid is not mapped in the user namespace', 'Give the user a range of ids: add a line to /etc/subuid and /etc/subgid; `await doctor()` tells which.'],
+  [
+    'setResUid',
+    'EINVAL',
+    'this uid is not mapped in the user namespace',
+    'Give the user a range of ids: add a line to /etc/subuid and /etc/subgid; `await doctor()` tells which.',
+  ],
+  [
+    'setResGid',
+    'EINVAL',
+    'this gid is not mapped in the user namespace',
+    'Give the user a range of ids: add a line to /etc/subuid and /etc/subgid; `await doctor()` tells which.',
+  ],
   ['unshare', 'EPERM', 'namespaces of this kind are not allowed here'],
-  ['unshare', 'ENOSPC', 'the limit of namespaces is reached', 'Raise the limit: sysctl user.max_user_namespaces (and its siblings in /proc/sys/user).'],
+  [
+    'unshare',
+    'ENOSPC',
+    'the limit of namespaces is reached',
+    'Raise the limit: sysctl user.max_user_namespaces (and its siblings in /proc/sys/user).',
+  ],
   ['fork', 'EAGAIN', 'the limit of processes is reached'],
   ['seccomp', 'EINVAL', 'the kernel rejects the filter'],
   ['writeFd', 'EBUSY', 'the cgroup takes no processes: it hands controllers to groups below it'],
-  ['mountSetattr', 'EINVAL', 'this file system cannot be mounted with mapped ids', 'Put STRAKE_ROOT on ext4, xfs, btrfs, or (Linux 6.3 and later) tmpfs.'],
+  [
+    'mountSetattr',
+    'EINVAL',
+    'this file system cannot be mounted with mapped ids',
+    'Put STRAKE_ROOT on ext4, xfs, btrfs, or (Linux 6.3 and later) tmpfs.',
+  ],
   ['openTree', 'EINVAL', 'the mount cannot be copied: others are mounted inside it that may not be uncovered'],
 ]
 
 const generalWords: Partial<Record<ErrnoName, string>> = {
-  EPERM: 'not permitted', ENOENT: 'no such file or directory', EACCES: 'permission denied', EEXIST: 'it exists already',
-  ENOTDIR: 'not a directory', EISDIR: 'it is a directory', EINVAL: 'invalid argument', ENOSPC: 'no space left',
-  EROFS: 'the file system is read-only', ELOOP: 'too many symbolic links', ENAMETOOLONG: 'the name is too long', ENOMEM: 'out of memory',
-  EMFILE: 'too many open files', ENFILE: 'too many open files in the system', EBUSY: 'it is in use', ENOSYS: 'this kernel does not have that call',
-  EDQUOT: 'the quota is used up', EAGAIN: 'a limit is reached, try again', ENOTEMPTY: 'the directory is not empty', EIO: 'input or output failed',
+  EPERM: 'not permitted',
+  ENOENT: 'no such file or directory',
+  EACCES: 'permission denied',
+  EEXIST: 'it exists already',
+  ENOTDIR: 'not a directory',
+  EISDIR: 'it is a directory',
+  EINVAL: 'invalid argument',
+  ENOSPC: 'no space left',
+  EROFS: 'the file system is read-only',
+  ELOOP: 'too many symbolic links',
+  ENAMETOOLONG: 'the name is too long',
+  ENOMEM: 'out of memory',
+  EMFILE: 'too many open files',
+  ENFILE: 'too many open files in the system',
+  EBUSY: 'it is in use',
+  ENOSYS: 'this kernel does not have that call',
+  EDQUOT: 'the quota is used up',
+  EAGAIN: 'a limit is reached, try again',
+  ENOTEMPTY: 'the directory is not empty',
+  EIO: 'input or output failed',
 }
 
 /** What the kernel meant by `errno` when it refused `op`. */
 export function explain(op: Op['op'] | 'clone3', errno: string): { meaning: string; hint?: string } {
   const special = reasons.find(([name, code]) => name === op && code === errno)
   if (special) return special[3] === undefined ? { meaning: special[2] } : { meaning: special[2], hint: special[3] }
-  if (op === 'clone3' && errno === 'EPERM') return { meaning: 'user namespaces are not allowed here', hint: 'Run `await doctor()`: it tells the command that allows them.' }
-  if (op === 'clone3' && errno === 'ENOSPC') return { meaning: 'the limit of namespaces is reached', hint: 'Raise it: sysctl user.max_user_namespaces (and its siblings in /proc/sys/user).' }
+  if (op === 'clone3' && errno === 'EPERM')
+    return { meaning: 'user namespaces are not allowed here', hint: 'Run `await doctor()`: it tells the command that allows them.' }
+  if (op === 'clone3' && errno === 'ENOSPC')
+    return {
+      meaning: 'the limit of namespaces is reached',
+      hint: 'Raise it: sysctl user.max_user_namespaces (and its siblings in /proc/sys/user).',
+    }
   if (op === 'clone3' && errno === 'EAGAIN') return { meaning: 'the limit of processes is reached' }
   return { meaning: generalWords[errno as ErrnoName] ?? 'the kernel refused' }
 }

@@ -1,5 +1,5 @@
-import { bitSets, enumSets, flags, opDefinitions, type FieldType, type FlagSet, type Op } from './ops.gen.ts'
 import { namespacesOf } from './namespaces.ts'
+import { bitSets, enumSets, type FieldType, type FlagSet, flags, type Op, opDefinitions } from './ops.gen.ts'
 import type { Program } from './program.ts'
 
 const longText = 96
@@ -26,7 +26,8 @@ export function formatFlags(set: FlagSet, value: number): string {
 function formatValue(value: unknown, type: FieldType, set?: FlagSet): string {
   if (typeof value === 'number') return set ? formatFlags(set, value) : String(value)
   if (typeof value === 'string') return JSON.stringify(value.length > longText ? `${value.slice(0, longText)}…` : value)
-  if (value instanceof Uint8Array) return type === 'path' ? formatValue(Buffer.from(value).toString('latin1'), type) : `<${value.length} bytes>`
+  if (value instanceof Uint8Array)
+    return type === 'path' ? formatValue(Buffer.from(value).toString('latin1'), type) : `<${value.length} bytes>`
   if (Array.isArray(value)) return `[${value.map((each) => formatValue(each, type)).join(', ')}]`
   return String(value)
 }
