@@ -196,7 +196,7 @@ test('R09: System V memory, queues and abstract sockets are not shared by neighb
   const look = 'readlink /proc/self/ns/ipc /proc/self/ns/net /proc/self/ns/mnt /proc/self/ns/pid /proc/self/ns/uts /proc/self/ns/cgroup'
   const [first, second] = [await one.exec(look), await two.exec(look)].map(({ stdout }) => stdout.trim().split('\n'))
   assert.equal(first?.length, 6)
-  first?.slice(0, 5).forEach((namespace, at) => assert.notEqual(namespace, second?.[at]))
+  for (const [at, namespace] of (first ?? []).slice(0, 5).entries()) assert.notEqual(namespace, second?.[at])
   await one.exec('touch /dev/shm/mine /dev/mqueue/mine; ls /dev/shm /dev/mqueue', { check: true })
   assert.ok(!(await two.exec('ls /dev/shm /dev/mqueue')).stdout.includes('mine'))
 })
