@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { blockedPerStart } from './blocked.mjs'
-import { measureMemory } from './memory.mjs'
+import { kernelMeter, measureMemory } from './memory.mjs'
 import { makeRootfs } from './rootfs.mjs'
 import { summary } from './statistics.mjs'
 import { startsPerSecond } from './throughput.mjs'
@@ -59,12 +59,13 @@ async function measureTimes(context, missing) {
 async function main() {
   process.env.STRAKE_ROOT = join(root, 'store')
   const scratch = mkdtempSync(join(root, 's-'))
-  const ends = []
+  const meter = parts.includes('memory') ? kernelMeter() : undefined
+  const ends = meter ? [() => meter.leave()] : []
   const { image: imageOf } = await import('../dist/index.js')
   const rootfs = makeRootfs(join(scratch, 'rootfs'), programs)
   mkdirSync(process.env.STRAKE_ROOT, { recursive: true })
   const image = await imageOf().from(rootfs).build()
-  const context = { image, rootfs, scratch, programs, atEnd: (end) => ends.push(end) }
+  const context = { image, rootfs, scratch, programs, meter, atEnd: (end) => ends.push(end) }
   if (trials.some((path) => path.includes('strake-host'))) context.hostImage = await imageOf().from('host').build()
   const found = { missing: [] }
   try {

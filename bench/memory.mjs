@@ -39,8 +39,8 @@ function sizeOf(pid) {
   return text === '' ? undefined : { pss: field('Pss'), rss: field('Rss') }
 }
 
-/** A memory cgroup of this process's own, or undefined. */
-function kernelMeter() {
+/** A memory cgroup of this process's own, or undefined. To be entered before the zygote is made, which is charged where it is born. */
+export function kernelMeter() {
   const place = '/sys/fs/cgroup/memory'
   const own = /^\d+:memory:(.*)$/m.exec(readOr('/proc/self/cgroup', ''))?.[1]
   if (own === undefined || !existsSync(join(place, own, 'memory.kmem.usage_in_bytes'))) return undefined
@@ -75,8 +75,7 @@ function settle(milliseconds = 300) {
 }
 
 /** Bytes. */
-export async function measureMemory({ image }) {
-  const meter = kernelMeter()
+export async function measureMemory({ image, meter }) {
   const containers = []
   try {
     // The first start makes the zygote, its spares, and what is kept for good.
@@ -107,6 +106,5 @@ export async function measureMemory({ image }) {
     }
   } finally {
     for (const container of containers) await container.remove()
-    meter?.leave()
   }
 }

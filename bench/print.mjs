@@ -49,7 +49,7 @@ export function printRun({ store, size, megabytes, times, blocked, throughput, m
         [
           ['first process of a container', kb(memory.init?.pss), kb(memory.init?.rss)],
           ['zygote', kb(memory.zygote?.pss), kb(memory.zygote?.rss)],
-          [`its ${memory.spares?.count ?? 0} spares, together`, kb(memory.spares?.pss), ''],
+          [`its ${memory.spares?.count ?? 0} other children (spares, the remover), together`, kb(memory.spares?.pss), ''],
           ['kernel memory per container, its process included', kb(memory.kernel), ''],
         ],
       )}`,
