@@ -54,6 +54,7 @@ test('R11: a fork bomb without limits ends with its timeout, and nothing of it i
 
 test('R13: a command that is deaf to every signal is stopped', async () => {
   await using container = await (await arena()).start({ cmd: ['/probe', 'deaf'] })
+  for await (const { text } of container.logs({ follow: true })) if (text.startsWith('deaf')) break
   const { signal } = await container.stop({ grace: 200 })
   assert.equal(signal, 'SIGKILL')
   assert.equal(container.state, 'stopped')
