@@ -22,7 +22,13 @@ function count(output, ending) {
   const total = number('Total')
   const skips = marked('skip')
   const elsewhere = marked('elsewhere')
-  const failed = Math.max(total - number('Passed') - number('Skipped'), ending.ok && (total > 0 || elsewhere.length > 0) ? 0 : 1)
+  // uvu's own count of a suite, `(2 / 6)`: one whose set-up threw runs no test and still exits with 0.
+  const [, ran = '0', planned = '0'] = [...output.matchAll(/\((\d+) \/ (\d+)\)$/gm)].at(-1) ?? []
+  const failed = Math.max(
+    total - number('Passed') - number('Skipped'),
+    Number(planned) - Number(ran) - number('Skipped'),
+    ending.ok && (total > 0 || elsewhere.length > 0) ? 0 : 1,
+  )
   const skipped = number('Skipped') + skips.length
   return { passed: Math.max(0, number('Passed') - skips.length), failed, skipped, skips, elsewhere }
 }

@@ -131,7 +131,17 @@ export class Runtime {
       const janitor = await this.#janitorAgent()
       await janitor.run(names.map((name): Op => ({ op: 'removeTree', path: `/${name}` })))
     } catch {
-      for (const name of names) await rm(this.store.path('containers', name), { recursive: true, force: true }).catch(() => undefined)
+      // One that cannot be removed must not keep the others, nor a lost janitor those to come.
+      this.#janitor = undefined
+      for (const name of names) await this.#removeOne(name)
+    }
+  }
+
+  async #removeOne(name: string): Promise<void> {
+    try {
+      await (await this.#janitorAgent()).run([{ op: 'removeTree', path: `/${name}` }])
+    } catch {
+      await rm(this.store.path('containers', name), { recursive: true, force: true }).catch(() => undefined)
     }
   }
 

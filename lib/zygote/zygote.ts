@@ -5,9 +5,10 @@ import { StrakeError } from '../errors/index.ts'
 import { type IdRange, idRange, type Range } from '../ids/index.ts'
 import { encodeOps, flags, kernelRefused, type Op, SlotTable } from '../sys/index.ts'
 import type { Agent } from './agent.ts'
-import { Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { launchAgent } from './launch.ts'
 import { bindOps, confinedOps, setupOps } from './setup.ts'
+import { startAgent } from './start-agent.ts'
 
 const { CLONE, OPEN_TREE, MOUNT_ATTR, AT, O } = flags
 
@@ -124,29 +125,10 @@ export function inStore(zygote: Zygote, path: string): string {
  * no others. Rejects with `kernel_refused`.
  */
 export async function confined(zygote: Zygote, root: string | readonly Op[]): Promise<Agent> {
-  const native = binding()
-  const [here, there] = native.channel()
-  if (here < 0) throw kernelRefused([], -1, -here)
   const mounts = typeof root === 'string' ? bindOps(root) : root
   const clone = CLONE.CLONE_NEWNS | CLONE.CLONE_NEWNET | CLONE.CLONE_NEWIPC | CLONE.CLONE_NEWUTS
-  const connection = new Connection(here)
-  const child = zygote.agent.start(
-    { clone, ops: confinedOps(mounts) },
-    { channel: there },
-    { isBackground: true, onSent: () => closeFd(there) },
-  )
-  try {
-    // The child closes its end when an op fails: `started` says which, the connection only that it is gone.
-    await Promise.race([connection.ready, child.started])
-    return new ConfinedAgent(connection, child.ended, () => zygote.agent.hold())
-  } catch (error) {
-    await connection.close()
-    await child.ended
-    throw await child.started.then(
-      () => error,
-      (reason: unknown) => reason,
-    )
-  }
+  const { connection, child } = await startAgent(zygote.agent, { clone, ops: confinedOps(mounts) })
+  return new ConfinedAgent(connection, child.ended, () => zygote.agent.hold())
 }
 
 /** A confined agent counts as closed once its process has gone, so that what it had mounted is free. */
