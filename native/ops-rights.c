@@ -33,10 +33,9 @@ static long op_cap_ambient(uint64_t set) {
 
 static long op_cap_bounding(uint64_t keep) {
   for (uint32_t cap = 0; cap < 64; cap += 1) {
-    long has = SYS5(prctl, PR_CAPBSET_READ, cap, 0, 0, 0);
-    if (has < 0) return 0;
-    if (has == 0 || (keep >> cap & 1)) continue;
+    if (keep >> cap & 1) continue;
     long result = SYS5(prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
+    if (result == -EINVAL) return 0; /* the kernel has no capability of this number, nor any above */
     if (result < 0) return result;
   }
   return 0;

@@ -1,8 +1,7 @@
-import { closeSync, openSync } from 'node:fs'
 import type { CgroupStats } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { type ContainerSpec, execPlan, parseDuration, planOf } from '../process/index.ts'
+import { type ContainerSpec, parseDuration, planOf } from '../process/index.ts'
 import type { Digest } from '../store/index.ts'
 import type { Plan } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
@@ -15,10 +14,9 @@ import { launchContainer, type RunningContainer, settleContainer } from './launc
 import { Log, type LogLine, type LogOptions } from './log.ts'
 import type { CommandOptions, StartOptions } from './options.ts'
 import { freeze, killContainer, thaw } from './pause.ts'
-import { type Launched, Process, type ProcessResult, type Stdio, type Usage, usageOf } from './process.ts'
+import { type Launched, Process, type Stdio } from './process.ts'
 import { type ContainerDirectory, currentRuntime, type Runtime } from './runtime.ts'
-import { argvOf, checkName, commandOf, commandSpec, limitsOf } from './settings.ts'
-import { userOfContainer } from './user.ts'
+import { argvOf, checkName, commandOf, limitsOf } from './settings.ts'
 
 /** A signal that asks a container to stop; then SIGKILL. */
 const standardGrace = 10_000

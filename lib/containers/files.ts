@@ -127,7 +127,7 @@ export class ContainerFiles {
         { op: 'open', path: checkPath(path), flags: mode | O.O_NOCTTY, mode: permissions, out: 'file' },
         { op: 'sendFd', fd: 'file', name: 'file' },
       ])
-      fd = fds['file']
+      fd = fds.file
     } finally {
       await agent.close()
     }

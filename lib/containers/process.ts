@@ -200,6 +200,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     binding().run(encodeResize(size), [this.#terminal])
   }
 
+  // biome-ignore lint/suspicious/noThenProperty: it is awaited for its result, as execa's and zx's processes are
   then<Fulfilled = ProcessResult<Text>, Rejected = never>(
     onFulfilled?: ((result: ProcessResult<Text>) => Fulfilled | PromiseLike<Fulfilled>) | null,
     onRejected?: ((error: unknown) => Rejected | PromiseLike<Rejected>) | null,
@@ -273,7 +274,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
   }
 
   #attachTerminal(child: Child): void {
-    const terminal = child.fds['terminal']
+    const terminal = child.fds.terminal
     if (terminal === undefined) return
     this.#terminal = terminal
     this.#out.attach(terminal)

@@ -19,7 +19,7 @@ export async function readSmallFile(agent: Agent, path: string): Promise<string 
   ]
   let fd: number | undefined
   try {
-    fd = (await agent.run(ops)).fds['file']
+    fd = (await agent.run(ops)).fds.file
   } catch (error) {
     if (error instanceof StrakeError && error.code === 'kernel_refused') return undefined
     throw error

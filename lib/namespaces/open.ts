@@ -22,7 +22,7 @@ export async function openNamespaces(options: NamespaceOptions): Promise<OpenNam
   try {
     agent = await launchAgent({ clone, ids })
   } catch (error) {
-    const isRefused = error instanceof StrakeError && error.details?.['errno'] === 'EPERM'
+    const isRefused = error instanceof StrakeError && error.details?.errno === 'EPERM'
     if (!isRefused || options.user) throw error
     throw new StrakeError('kernel_refused', 'Only root may make these namespaces without a user namespace.', {
       hint: 'Ask for one too: ns({ user: true, … }).',

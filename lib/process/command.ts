@@ -110,6 +110,19 @@ export function beforeCommand(command: CommandSpec): Op[] {
   ]
 }
 
+const answers = new Map<string, boolean>()
+
+/** `filterAllows`, asked once for each kind of container: it looks through the whole policy. */
+function allowsAll(calls: readonly SyscallName[], options: SeccompOptions): boolean {
+  if (options.profile) return filterAllows(calls, options)
+  const key = JSON.stringify([options.arch, options.fakeOwnership, options.fakeIds, options.capabilities])
+  const known = answers.get(key)
+  if (known !== undefined) return known
+  const answer = filterAllows(calls, options)
+  answers.set(key, answer)
+  return answer
+}
+
 export interface Confinement {
   /** Carried out by the first process, and so by all it starts. */
   readonly early: readonly Op[]
@@ -120,21 +133,20 @@ export interface Confinement {
 }
 
 /**
- * Who loads the seccomp filter, and when. A filter that allows what is still to do is loaded once, by the first process;
+ * Who loads the seccomp filter, and when. (The bounding set is dropped before: see `preparedOps`.) A filter that allows what is still to do is loaded once, by the first process;
  * any other by the command as its last act, and then by the first process for itself.
  */
 export function confinementOf(command: CommandSpec, ids: IdKind, arch: 'x64' | 'arm64'): Confinement {
-  const keep: Op = { op: 'capBounding', keep: capabilityMask(command.capabilities) }
   const closed: Op[] = command.noNewPrivileges ? [{ op: 'noNewPrivs' }] : []
-  if (command.seccomp === 'unconfined') return { early: [keep, ...closed], inCommand: [], late: [] }
+  if (command.seccomp === 'unconfined') return { early: closed, inCommand: [], late: [] }
   const options = seccompOptions(command, ids, arch)
   const filter: Op = { op: 'seccomp', filter: seccompFilter(options), flags: SECCOMP.SECCOMP_FILTER_FLAG_SPEC_ALLOW }
   const isNested = ids === 'single' && command.user.uid !== 0
   // The default profile allows clone(2) with the flags of our `fork`; of another nobody knows.
   const needed: readonly SyscallName[] = options.profile ? [...callsAfterFilter, 'clone'] : callsAfterFilter
-  const fitsEarly = !isNested && filterAllows(needed, options)
-  if (fitsEarly) return { early: [keep, ...closed, filter], inCommand: [], late: [] }
-  return { early: [keep, ...closed], inCommand: [filter], late: [filter] }
+  const fitsEarly = !isNested && allowsAll(needed, options)
+  if (fitsEarly) return { early: [...closed, filter], inCommand: [], late: [] }
+  return { early: closed, inCommand: [filter], late: [filter] }
 }
 
 /** What the command's own process carries out, up to its exec. */

@@ -14,13 +14,16 @@ function joinCgroups(count: number): Op[] {
 }
 
 /** What is the same for all containers of these choices: carried out ahead of time by the zygote's spares. */
-export function preparedProgram(spec: Pick<ContainerSpec, 'network' | 'shmSize' | 'ids' | 'maskedPaths' | 'readonlyPaths'>): Program {
+export function preparedProgram(
+  spec: Pick<ContainerSpec, 'network' | 'shmSize' | 'ids' | 'maskedPaths' | 'readonlyPaths' | 'command'>,
+): Program {
   const prepared = preparedOps({
     network: spec.network === 'host' ? 'host' : 'own',
     shmSize: spec.shmSize,
     hasGroups: spec.ids !== 'single',
     maskedPaths: spec.maskedPaths,
     readonlyPaths: spec.readonlyPaths,
+    bounding: capabilityMask(spec.command.capabilities),
   })
   return { clone: ownNamespaces + (spec.network === 'host' ? 0 : CLONE.CLONE_NEWNET), prepared, ops: [] }
 }
@@ -83,6 +86,7 @@ export function execPlan(spec: ExecSpec): Plan {
       ...joins,
       { op: 'join', child: spec.container, flags: namespaces },
       ...beforeCommand(spec.command),
+      { op: 'capBounding', keep: capabilityMask(spec.command.capabilities) },
       ...confinement.early,
       { op: 'fork', flags: oneProcess | CLONE.CLONE_PARENT, main: 1, ops: commandOps(spec.command, spec.ids, confinement) },
       { op: 'started' },

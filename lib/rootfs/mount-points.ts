@@ -1,6 +1,6 @@
 import { flags, layout, type Op } from '../sys/index.ts'
 
-const { MS, MNT, O, OPEN_TREE, RESOLVE } = flags
+const { MS, MNT, O, RESOLVE } = flags
 
 /** Files of /etc that are the engine's: mounted over the image's, so never part of a layer. */
 export interface EngineFiles {
@@ -9,21 +9,24 @@ export interface EngineFiles {
   readonly resolvConf: string
 }
 
-function engineFile(name: string, content: string): Op[] {
-  const path = `${layout.newEtc}/${name}`
+/** The files of /etc that are the engine's. */
+export const engineFileNames = ['hosts', 'hostname', 'resolv.conf'] as const
+
+/** The file is there and empty, and a copy of its mount is in the slot `etc/NAME` (`preparedOps`). */
+function engineFile(name: (typeof engineFileNames)[number], content: string): Op[] {
   return [
-    { op: 'write', path, flags: O.O_WRONLY | O.O_CREAT, mode: 0o644, data: Buffer.from(content) },
-    { op: 'openTree', path, flags: OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC, out: 'file' },
+    ...(content === ''
+      ? []
+      : ([{ op: 'write', path: `${layout.newEtc}/${name}`, flags: O.O_WRONLY, data: Buffer.from(content) }] satisfies Op[])),
     // The image may have made a link of it: it is followed inside the root only, and not through /proc. A dangling one is left alone.
     {
       op: 'attach',
-      from: 'file',
+      from: `etc/${name}`,
       root: 'root',
       path: `etc/${name}`,
       resolve: RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS,
       tolerate: ['ENOENT', 'ENOTDIR'],
     },
-    { op: 'close', fd: 'file' },
   ]
 }
 

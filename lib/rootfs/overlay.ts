@@ -15,7 +15,7 @@ export interface OverlaySpec {
 /** The options of one mount(2) fit in a page, its end marked by a NUL. */
 const mostOptionBytes = 4095
 
-function escape(path: string): string {
+function escaped(path: string): string {
   return path.replaceAll('\\', '\\\\').replaceAll(':', '\\:').replaceAll(',', '\\,')
 }
 
@@ -23,9 +23,9 @@ function escape(path: string): string {
 const snapshots = `${layout.store}/snapshots`
 
 function options(spec: OverlaySpec, lowers: readonly string[]): string {
-  const parts = [`lowerdir=${lowers.map(escape).join(':')}`, 'userxattr']
+  const parts = [`lowerdir=${lowers.map(escaped).join(':')}`, 'userxattr']
   if (spec.upper !== undefined && spec.work !== undefined) {
-    parts.push(`upperdir=${escape(spec.upper)}`, `workdir=${escape(spec.work)}`)
+    parts.push(`upperdir=${escaped(spec.upper)}`, `workdir=${escaped(spec.work)}`)
     if (spec.volatile) parts.push('volatile')
   }
   return parts.join(',')

@@ -1,4 +1,5 @@
 import { deviceNames, flags, layout, type Op } from '../sys/index.ts'
+import { engineFileNames } from './mount-points.ts'
 
 const { MS, CLONE, MOUNT_ATTR } = flags
 const hardened = MS.MS_NOSUID | MS.MS_NODEV | MS.MS_NOEXEC
@@ -13,6 +14,8 @@ export interface PreparedSpec {
   readonly hasGroups: boolean
   readonly maskedPaths: readonly string[]
   readonly readonlyPaths: readonly string[]
+  /** The capabilities that stay in the bounding set, as a mask. */
+  readonly bounding: number
 }
 
 const directoryMasks = new Set(['/proc/acpi', '/proc/asound', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'])
@@ -107,6 +110,17 @@ function makePrepared(spec: PreparedSpec): readonly Op[] {
     ...spec.maskedPaths.flatMap(mask),
     ...devices(spec),
     { op: 'mount', source: 'tmpfs', target: layout.newEtc, type: 'tmpfs', flags: hardened, data: 'mode=755,size=1m' },
+    ...engineFileNames.flatMap(emptyEngineFile),
+    { op: 'capBounding', keep: spec.bounding },
+  ]
+}
+
+/** A file that the container's own content is written to later, and a copy of its mount to be attached, in the slot of its name. */
+function emptyEngineFile(name: string): Op[] {
+  const path = `${layout.newEtc}/${name}`
+  return [
+    { op: 'mknod', path, mode: flags.S.S_IFREG | 0o644 },
+    { op: 'openTree', path, flags: flags.OPEN_TREE.OPEN_TREE_CLONE | flags.OPEN_TREE.OPEN_TREE_CLOEXEC, out: `etc/${name}` },
   ]
 }
 
@@ -114,7 +128,7 @@ const made = new Map<string, readonly Op[]>()
 
 /** /proc, /sys and /dev of a container, mounted aside. The same choices give the very same list. */
 export function preparedOps(spec: PreparedSpec): readonly Op[] {
-  const key = JSON.stringify([spec.network, spec.shmSize, spec.hasGroups, spec.maskedPaths, spec.readonlyPaths])
+  const key = JSON.stringify([spec.network, spec.shmSize, spec.hasGroups, spec.maskedPaths, spec.readonlyPaths, spec.bounding])
   const known = made.get(key)
   if (known) return known
   const ops = makePrepared(spec)

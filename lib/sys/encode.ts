@@ -175,7 +175,8 @@ class Encoder {
     switch (field.type) {
       case 'str':
       case 'path':
-        return writeText(writer, op, field, value)
+        writeText(writer, op, field, value)
+        return
       case 'strs':
         if (!Array.isArray(value)) refuse(op, field, 'an array of strings')
         writer.u32(value.length)
@@ -183,7 +184,8 @@ class Encoder {
         return
       case 'bytes':
         if (!(value instanceof Uint8Array)) refuse(op, field, 'a Uint8Array')
-        return writer.bytes(value)
+        writer.bytes(value)
+        return
       case 'u32s':
         if (!Array.isArray(value)) refuse(op, field, 'an array of numbers')
         writer.u32(value.length)
@@ -192,7 +194,8 @@ class Encoder {
       case 'fd':
       case 'out':
         if (typeof value !== 'string') refuse(op, field, 'the name of a slot')
-        return writer.u32(field.type === 'fd' ? this.slots.get(value) : this.slots.fill(value))
+        writer.u32(field.type === 'fd' ? this.slots.get(value) : this.slots.fill(value))
+        return
       case 'ops': {
         if (!Array.isArray(value)) refuse(op, field, 'an array of ops')
         const at = writer.reserve(4)
@@ -201,7 +204,7 @@ class Encoder {
         return
       }
       default:
-        return writeNumber(writer, op, field, value)
+        writeNumber(writer, op, field, value)
     }
   }
 

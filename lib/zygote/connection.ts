@@ -217,7 +217,10 @@ export class Connection implements Agent {
     this.#updateHold()
     if (this.#queue.length === 0) {
       const error = this.#native.send(this.#channel, message, fds)
-      if (error === 0) return done()
+      if (error === 0) {
+        done()
+        return
+      }
       if (!isPassing(error)) {
         done()
         this.#unsent(id, error)

@@ -46,6 +46,7 @@ test('argv and env work up to the limits of the kernel, beyond them the error sa
   assert.is((await rejection(built.exec(['true', 'x'.repeat(131_072)]), 'kernel_refused')).details?.errno, 'E2BIG')
   assert.is((await rejection(built.exec(['true', ...Array.from({ length: 40 }, () => word)]), 'kernel_refused')).details?.errno, 'E2BIG')
   const env = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`V${index}`, 'y'.repeat(500)]))
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
   assert.is((await built.exec('echo ${#V999}', { env })).stdout, '500\n')
 })
 

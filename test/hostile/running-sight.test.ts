@@ -37,6 +37,7 @@ for (const tty of [false, true]) {
     const list = [
       '/bin/sh',
       '-c',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
       'for each in /proc/self/fd/*; do [ -e "$each" ] && echo "${each##*/}"; done; ls /proc/1/fd | sed s/^/one:/; true',
     ]
     const inStart = await (await arena()).exec(list, { tty })
