@@ -19,6 +19,9 @@ export interface ContainerDirectory {
   readonly zygotePath: string
 }
 
+/** Milliseconds from the end of a throw-away container to the removal of its directory, at most. */
+const removedAfter = 5
+
 /** What all containers of one store share in this thread: the store, its zygote, cgroups, and who removes what is left. */
 export class Runtime {
   readonly store: Store
@@ -28,6 +31,7 @@ export class Runtime {
   #zygote: Zygote | undefined
   readonly #doomed: { name: string; done: () => void }[] = []
   #isRemoving = false
+  #removalTimer: NodeJS.Timeout | undefined
   readonly #unpacked = new Set<string>()
   #spares: { readonly zygote: Zygote; readonly kind: string } | undefined
 
@@ -111,6 +115,15 @@ export class Runtime {
       this.#doomed.push({ name: directory.name, done })
       if (!this.#isRemoving) void this.#removeAll()
     })
+  }
+
+  /** As `remove`, a few milliseconds later and together with others: the fewer words with the remover, the better for short commands. */
+  removeSoon(directory: ContainerDirectory): void {
+    this.#doomed.push({ name: directory.name, done: () => undefined })
+    this.#removalTimer ??= setTimeout(() => {
+      this.#removalTimer = undefined
+      if (!this.#isRemoving) void this.#removeAll()
+    }, removedAfter)
   }
 
   async #removeAll(): Promise<void> {

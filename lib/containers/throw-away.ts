@@ -33,8 +33,8 @@ export function execInImage(
       destroy: () => made.child.kill(9),
       settle: async (exit, failed) => {
         const settled = made.cgroup ? await settleContainer(made, exit) : { oomKilled: false, usage: usageOf(exit) }
-        const removal = runtime.remove(directory)
-        if (failed) await removal
+        if (failed) await runtime.remove(directory)
+        else runtime.removeSoon(directory)
         return settled
       },
     }

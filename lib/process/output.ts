@@ -8,6 +8,21 @@ const scratch = Buffer.allocUnsafeSlow(chunkSize)
 /** How many reads in a row before others get their turn. */
 const readsInARow = 16
 const readsToDrain = 32
+/** Milliseconds. A command that has ended by then is read at its end only: to watch its pipes would cost more than to read them. */
+const watchedAfter = 2
+
+const unwatched = new Set<Output>()
+let timer: NodeJS.Timeout | undefined
+
+/** One timer for all that have just started. */
+function watchSoon(output: Output): void {
+  unwatched.add(output)
+  timer ??= setTimeout(() => {
+    timer = undefined
+    for (const each of unwatched) each.watch()
+    unwatched.clear()
+  }, watchedAfter).unref()
+}
 
 /**
  * What a process writes to one of its outputs: collected, until somebody asks for the stream; from then on it flows
@@ -53,6 +68,7 @@ export class Output {
     this.#chunks = []
     this.#size = 0
     if (this.#hasEnded) stream.push(null)
+    else this.watch()
     return stream
   }
 
@@ -64,6 +80,7 @@ export class Output {
   /** Gives every chunk to `tap` instead of collecting it. */
   tap(tap: (chunk: Buffer) => void): void {
     this.#tap = tap
+    this.watch()
   }
 
   /** Reads from `fd`, which does not block and is this object's from now on. */
@@ -73,7 +90,14 @@ export class Output {
       this.#stop()
       return
     }
-    this.#watcher = binding().watch(fd, 1, () => this.#read(readsInARow))
+    if (this.#stream || this.#tap) this.watch()
+    else watchSoon(this)
+  }
+
+  /** Reads what comes, as it comes. */
+  watch(): void {
+    if (this.#fd < 0 || this.#watcher || this.#hasEnded) return
+    this.#watcher = binding().watch(this.#fd, 1, () => this.#read(readsInARow))
   }
 
   /** What was collected. */
@@ -144,6 +168,7 @@ export class Output {
   #stop(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
+    unwatched.delete(this)
     if (this.#watcher) binding().unwatch(this.#watcher)
     this.#watcher = undefined
     if (this.#fd >= 0) closeFd(this.#fd)

@@ -270,6 +270,8 @@ export class Connection implements Agent {
         return
       }
       this.#onReply(reply)
+      // With one thing awaited there is most often one message: to ask for a second costs a system call, and the loop asks anyway.
+      if (this.#runs.size + this.#children.size <= 1) break
     }
     this.#updateHold()
   }
