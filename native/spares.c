@@ -40,6 +40,8 @@ static void run_spare(int socket, struct shared *shared) {
   size_t fd_count;
   become_child(&machine, 0, shared, fds, 0);
   machine.channel = -1;
+  /* The other spares' sockets: a copy that stayed open would keep them waiting when they are dropped. */
+  for (int at = 0; at < state.count; at += 1) SYS1(close, state.spares[at].socket);
   const uint8_t *ops = state.recipe + sizeof(struct program_header);
   if (ops_run(&machine, ops, state.recipe_length - sizeof(struct program_header)) < 0)
     for (;;) SYS1(exit_group, 1);
@@ -77,11 +79,16 @@ void make_spare(void) {
   state.spares[state.count++] = (struct spare){(int32_t)pid, pair[0], shared};
 }
 
-static void drop_spare(int at) {
+static void forget_spare(int at) {
   SYS1(close, state.spares[at].socket);
   SYS2(munmap, state.spares[at].shared, PAGE);
   state.count -= 1;
   for (int next = at; next < state.count; next += 1) state.spares[next] = state.spares[next + 1];
+}
+
+static void drop_spare(int at) {
+  SYS2(kill, state.spares[at].pid, SIGNAL_KILL);
+  forget_spare(at);
 }
 
 void keep_spares(const struct request_header *header, const uint8_t *payload) {
@@ -132,7 +139,7 @@ int spare_ended(int32_t pid) {
   for (int at = 0; at < state.count; at += 1) {
     if (state.spares[at].pid != pid) continue;
     /* It failed in the prepared ops: a start without a spare will tell how. */
-    drop_spare(at);
+    forget_spare(at);
     state.fails = 1;
     return 1;
   }

@@ -7,6 +7,10 @@ import type { Controller } from './hierarchy.ts'
 import { bandwidth, type Enforced, type Limits, limitOf, namesOf } from './limits.ts'
 import { inherit, makeDirectory } from './place-v1.ts'
 
+const freezeAttempts = 25
+/** Milliseconds of one attempt. */
+const freezePatience = 200
+
 /** The controller that each limit needs; v1 has no way to kill a group as a whole. */
 const needs: Readonly<Record<keyof Limits, Controller | undefined>> = {
   memory: 'memory',
@@ -174,10 +178,13 @@ export class GroupV1 implements Cgroup {
     if (directory === undefined) {
       throw new StrakeError('not_delegated', `${this.id} cannot be frozen: the freezer hierarchy of cgroup v1 is not this user's`, {})
     }
-    write(`${directory}/freezer.state`, 'FROZEN')
-    // Reading the state is what makes the kernel look again: FREEZING becomes FROZEN once all have stopped.
-    if (await until(() => read(`${directory}/freezer.state`)?.trim() !== 'FREEZING', 5000)) return
-    await this.thaw()
+    for (let attempt = 0; attempt < freezeAttempts; attempt += 1) {
+      write(`${directory}/freezer.state`, 'FROZEN')
+      // Reading the state is what makes the kernel look again: FREEZING becomes FROZEN once all have stopped.
+      if (await until(() => read(`${directory}/freezer.state`)?.trim() !== 'FREEZING', freezePatience)) return
+      // A process that was forked or came in just then may be passed over for ever; thawed and frozen again it is seen.
+      await this.thaw()
+    }
     throw new StrakeError('timed_out', `the processes of ${this.id} did not all stop within 5 s`, { details: { pids: this.pids() } })
   }
 

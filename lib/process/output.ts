@@ -12,13 +12,15 @@ const readsToDrain = 32
 const watchedAfter = 2
 
 const unwatched = new Set<Output>()
-let timer: NodeJS.Timeout | undefined
+let isWaiting = false
 
 /** One timer for all that have just started. */
 function watchSoon(output: Output): void {
   unwatched.add(output)
-  timer ??= setTimeout(() => {
-    timer = undefined
+  if (isWaiting) return
+  isWaiting = true
+  setTimeout(() => {
+    isWaiting = false
     for (const each of unwatched) each.watch()
     unwatched.clear()
   }, watchedAfter).unref()

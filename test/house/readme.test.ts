@@ -1,6 +1,6 @@
 // test: timeout 400
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -51,7 +51,7 @@ for (const [index, example] of examples.entries()) {
 test('what README links to is there', () => {
   const links = [...text.matchAll(/\]\(([^)#:]+)\)/g)].map((match) => match[1] ?? '')
   assert.ok(links.length > 0)
-  for (const link of links) assert.not.throws(() => readFileSync(link.endsWith('/') ? `${link}0001-native-addon.md` : link), link)
+  for (const link of links) assert.ok(existsSync(link), link)
 })
 
 test.run()
