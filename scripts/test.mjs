@@ -45,12 +45,24 @@ async function runAll(files, scratch) {
     report(result)
     results.push(result)
   }
+  // On a machine that others use too a test may run out of its patience: each failure is run again by itself, and both runs are told.
+  for (const [index, result] of results.entries()) {
+    if (result.failed === 0) continue
+    const again = await runFile(result.file, scratch)
+    report(again)
+    if (again.failed === 0) console.log(`      ${result.file.path} passed when it was run again, alone`)
+    results[index] = again
+  }
   return results
 }
 
 await script(async () => {
   const filters = process.argv.slice(2).map((word) => word.replace(/^\.\//, ''))
-  const files = [...testFiles('test')].filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter))).map(wishes)
+  const files = [...testFiles('test')]
+    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+    // The second kernel tries ordinary users itself, and only root prepares it.
+    .filter((path) => process.getuid?.() === 0 || !path.startsWith('test/vm/'))
+    .map(wishes)
   if (files.length === 0) throw new Error(`no test file has ${filters.join(' or ')} in its path`)
   // Most tests run from the sources; those of the house and of the command look at what is built, too.
   const isBuiltWanted = files.some((file) => /^test\/(house|repl|examples)\//.test(file.path))

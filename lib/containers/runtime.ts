@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Cgroups, openCgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
 import { currentOwner, type Digest, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
@@ -21,6 +22,7 @@ export interface ContainerDirectory {
 
 /** Milliseconds from the end of a throw-away container to the removal of its directory, at most. */
 const removedAfter = 5
+const removalAttempts = 3
 
 /** What all containers of one store share in this thread: the store, its zygote, cgroups, and who removes what is left. */
 export class Runtime {
@@ -31,6 +33,7 @@ export class Runtime {
   #zygote: Zygote | undefined
   readonly #doomed: { name: string; done: () => void }[] = []
   #isRemoving = false
+  #removal: Promise<void> = Promise.resolve()
   #removalTimer: NodeJS.Timeout | undefined
   readonly #unpacked = new Set<string>()
   #spares: { readonly zygote: Zygote; readonly kind: string } | undefined
@@ -113,8 +116,12 @@ export class Runtime {
   remove(directory: ContainerDirectory): Promise<void> {
     return new Promise((done) => {
       this.#doomed.push({ name: directory.name, done })
-      if (!this.#isRemoving) void this.#removeAll()
+      this.#startRemoval()
     })
+  }
+
+  #startRemoval(): void {
+    if (!this.#isRemoving) this.#removal = this.#removeAll()
   }
 
   /** As `remove`, a few milliseconds later and together with others: the fewer words with the remover, the better for short commands. */
@@ -122,7 +129,7 @@ export class Runtime {
     this.#doomed.push({ name: directory.name, done: () => undefined })
     this.#removalTimer ??= setTimeout(() => {
       this.#removalTimer = undefined
-      if (!this.#isRemoving) void this.#removeAll()
+      this.#startRemoval()
     }, removedAfter)
   }
 
@@ -151,11 +158,17 @@ export class Runtime {
   }
 
   async #removeOne(name: string): Promise<void> {
-    try {
-      await (await this.#janitorAgent()).run([{ op: 'removeTree', path: `/${name}` }])
-    } catch {
-      await rm(this.store.path('containers', name), { recursive: true, force: true }).catch(() => undefined)
+    for (let attempt = 1; attempt <= removalAttempts; attempt += 1) {
+      try {
+        await (await this.#janitorAgent()).run([{ op: 'removeTree', path: `/${name}` }])
+        return
+      } catch {
+        // A zygote that was killed is noticed a moment later; the next one makes a new janitor.
+        this.#janitor = undefined
+        await delay(attempt * 20)
+      }
     }
+    await rm(this.store.path('containers', name), { recursive: true, force: true }).catch(() => undefined)
   }
 
   /** One agent that sees the containers' directories and nothing else. It ends with its zygote. */
@@ -168,6 +181,15 @@ export class Runtime {
   /** Removes everything in the store, by an agent to which all of it belongs, and ends the zygote. The runtime is of no use afterwards. */
   async destroy(): Promise<void> {
     runtimes.delete(this.store.root)
+    // The remover must not be at work in the same directories.
+    clearTimeout(this.#removalTimer)
+    this.#removalTimer = undefined
+    this.#doomed.splice(0).forEach(({ done }) => {
+      done()
+    })
+    await this.#removal
+    await this.#janitor?.agent.then((agent) => agent.close()).catch(() => undefined)
+    this.#janitor = undefined
     const agent = await this.agentFor('/store')
     try {
       const [bytes] = (await agent.run([{ op: 'readDir', path: '/' }])).results

@@ -27,8 +27,11 @@ export async function startAgent(
     await Promise.race([connection.ready, child.started])
     return { connection, child }
   } catch (error) {
+    // Its end is told by the parent, which is not listened to for the sake of a background child.
+    const release = parent.hold()
     await connection.close()
     await child.ended
+    release()
     throw await child.started.then(
       () => error,
       (reason: unknown) => reason,
