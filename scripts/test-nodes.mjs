@@ -12,15 +12,15 @@ export const versions = ['20', '22', '24', '26']
 /** Where what differs between versions of Node is met: the addon, streams, the REPL, zlib, loading the package. */
 export const core = [
   'test/sys',
-  'test/process/plan',
-  'test/zygote/connection',
-  'test/zygote/workers',
-  'test/containers/input',
-  'test/containers/row',
-  'test/layers/decompress',
-  'test/layers/unpack.test',
-  'test/repl/inputs',
-  'test/fluent/sources',
+  'test/process/plan.test.ts',
+  'test/zygote/connection.test.ts',
+  'test/zygote/workers.test.ts',
+  'test/containers/input.test.ts',
+  'test/containers/row.test.ts',
+  'test/layers/decompress.test.ts',
+  'test/layers/unpack.test.ts',
+  'test/repl/inputs.test.ts',
+  'test/fluent/sources.test.ts',
 ]
 
 /** The path of a Node of that major version; installed once under the system's temporary directory. */
