@@ -61,7 +61,7 @@ test('a reply larger than a packet arrives whole', async () => {
       .sort(),
     names.sort(),
   )
-  assert.is(openFds(), before)
+  assert.ok(openFds() <= before)
 })
 
 test('500 requests at once, each with an fd, are all answered in order', async () => {
