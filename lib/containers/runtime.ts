@@ -184,9 +184,7 @@ export class Runtime {
     // The remover must not be at work in the same directories.
     clearTimeout(this.#removalTimer)
     this.#removalTimer = undefined
-    this.#doomed.splice(0).forEach(({ done }) => {
-      done()
-    })
+    for (const { done } of this.#doomed.splice(0)) done()
     await this.#removal
     await this.#janitor?.agent.then((agent) => agent.close()).catch(() => undefined)
     this.#janitor = undefined
