@@ -45,14 +45,6 @@ async function runAll(files, scratch) {
     report(result)
     results.push(result)
   }
-  // On a machine that others use too a test may run out of its patience: each failure is run again by itself, and both runs are told.
-  for (const [index, result] of results.entries()) {
-    if (result.failed === 0) continue
-    const again = await runFile(result.file, scratch)
-    report(again)
-    if (again.failed === 0) console.log(`      ${result.file.path} passed when it was run again, alone`)
-    results[index] = again
-  }
   return results
 }
 
