@@ -1,6 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ImageFiles } from '../../lib/build/files/image-files.ts'
 import {
@@ -22,6 +21,7 @@ import { StrakeError } from '../../lib/errors/index.ts'
 import type { ImageData } from '../../lib/images/index.ts'
 import { closeZygote } from '../../lib/zygote/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 interface Bench {
   readonly directory: string

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { carryOutCopy, planCopy } from '../../lib/build/copy.ts'
 import { ContextDirectory } from '../../lib/build/files/context-directory.ts'
@@ -11,6 +10,7 @@ import { RootWriter, type WriterOptions } from '../../lib/build/files/writer.ts'
 import { type CopyOptions, copyStep } from '../../lib/build/steps/copy.ts'
 import type { StrakeError } from '../../lib/errors/error.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 import { DirectoryAgent } from './directory-agent.ts'
 
 function layOut(root: string, files: Readonly<Record<string, string>>): void {

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SourceEntry } from '../../lib/build/files/entry.ts'
 import { ImageFiles } from '../../lib/build/files/image-files.ts'
@@ -10,6 +9,7 @@ import type { ImageData } from '../../lib/images/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { closeZygote, zygoteOf } from '../../lib/zygote/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 import { AgentRuntime } from './agent-runtime.ts'
 
 interface Bench {

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BuildError, type BuildEvent, type BuildOptions, buildImage, type Step } from '../../lib/build/index.ts'
 import { StrakeError } from '../../lib/errors/index.ts'
@@ -8,6 +7,7 @@ import { image } from '../../lib/fluent/image-builder.ts'
 import { type ImageData, Images } from '../../lib/images/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 import { type FakeCommand, FakeRuntime } from './fake-runtime.ts'
 
 interface Bench {

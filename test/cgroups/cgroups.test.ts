@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Cgroup, type Cgroups, openCgroups } from '../../lib/cgroups/index.ts'
 import { StrakeError } from '../../lib/errors/error.ts'
 import { isRoot } from '../support/machine.ts'
+import { suite } from '../support/uvu.ts'
 import { spawnInside } from './inside.ts'
 
 const MiB = 2 ** 20

@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { layoutOf } from '../../lib/cgroups/hierarchy.ts'
+import { test } from '../support/uvu.ts'
 
 const v2Mount = '30 22 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate'
 const all = (): string[] => ['cpuset', 'cpu', 'io', 'memory', 'pids']

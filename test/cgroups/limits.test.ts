@@ -1,7 +1,7 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { bandwidth, checkLimits, limitOf, weightOfShares } from '../../lib/cgroups/limits.ts'
 import { StrakeError } from '../../lib/errors/error.ts'
+import { test } from '../support/uvu.ts'
 
 const refused = (error: unknown): boolean => error instanceof StrakeError && error.code === 'invalid_argument'
 

@@ -1,7 +1,7 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { rlimitsFor } from '../../lib/cgroups/index.ts'
 import { flags } from '../../lib/sys/index.ts'
+import { test } from '../support/uvu.ts'
 
 test('memory and pids become resource limits, and what none can do is said', () => {
   const { ops, enforced } = rlimitsFor({ memory: 2 ** 26, pids: 10, cpus: 0.5, oomGroup: false })

@@ -1,8 +1,8 @@
 // An AbortSignal at every moment of a start: it rejects with `aborted`, and nothing of the container is left.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Image, image, StrakeError } from '../../lib/index.ts'
+import { test } from '../support/uvu.ts'
 import { assertNothingLeft, quietTraces } from './traces.ts'
 
 let built: Image

@@ -1,11 +1,11 @@
 import { constants } from 'node:os'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import { type ContainerOptions, type Image, image, StrakeError } from '../../lib/index.ts'
 import { flatten, type Op, Plan } from '../../lib/sys/index.ts'
 import type { Connection } from '../../lib/zygote/index.ts'
 import { closeZygote } from '../../lib/zygote/index.ts'
+import { test } from '../support/uvu.ts'
 import { assertNothingLeft, quietTraces, rejection } from './traces.ts'
 
 const { EIO } = constants.errno

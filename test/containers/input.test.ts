@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type ContainerOptions, type Image, image } from '../../lib/index.ts'
+import { test } from '../support/uvu.ts'
 import { assertNothingLeft, quietTraces, rejection } from './traces.ts'
 
 let built: Image

@@ -1,11 +1,11 @@
 // test: timeout 180
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import { type Container, type Image, image, StrakeError } from '../../lib/index.ts'
 import { testAs } from '../support/skip.ts'
+import { test } from '../support/uvu.ts'
 
 const { cgroups } = await currentRuntime()
 const hasCgroups = cgroups.kind !== 'none'

@@ -1,10 +1,10 @@
 // test: timeout 600
 // Many containers one after the other: what the engine holds does not grow. STRAKE_LONG_TESTS=1 makes it the 10,000 that are promised.
 import { readFileSync } from 'node:fs'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import { image } from '../../lib/index.ts'
+import { test } from '../support/uvu.ts'
 import { openFds, settled } from './traces.ts'
 
 const many = process.env.STRAKE_LONG_TESTS ? 10_000 : 500

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { containers, type Image, image } from '../../lib/index.ts'
+import { test } from '../support/uvu.ts'
 import { assertNothingLeft, descendants, processesWith, quietTraces, rejection, settled } from './traces.ts'
 
 let built: Image

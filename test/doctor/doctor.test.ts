@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { test } from 'uvu'
 import { type CheckReport, type DoctorOptions, doctor, type Machine } from '../../lib/doctor/index.ts'
 import { StrakeError } from '../../lib/errors/index.ts'
 import { idKind, isLinux } from '../support/machine.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const files: Readonly<Record<string, string>> = {
   '/proc/self/uid_map': '         0          0 4294967295\n',

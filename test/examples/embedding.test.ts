@@ -1,11 +1,11 @@
 // test: timeout 180
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { scriptServer } from '../../examples/embedding.ts'
 import { containers, image, store } from '../../lib/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 
 const directory = temporaryDirectory('embedding')
 process.env.STRAKE_ROOT = join(directory.path, 'store')

@@ -1,9 +1,9 @@
 // test: timeout 120
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 import { runExample } from './programs.ts'
 
 test('namespaces by hand: each line says what is in there, and nothing of it is seen out here', async () => {

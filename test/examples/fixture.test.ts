@@ -1,8 +1,8 @@
 // test: timeout 180
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 import { runExample } from './programs.ts'
 
 test('each test of the fixture has a fresh copy of the seeded service; a second run takes the build from the cache', async () => {

@@ -3,12 +3,12 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { image, store } from '../../lib/index.ts'
 import { idKind } from '../support/machine.ts'
 import { testAs } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 /** A store of its own, in which a build and a killed container have left files of several owners, closed directories and odd names. */
 async function withUsedStore(work: (root: string) => Promise<void>): Promise<void> {

@@ -3,12 +3,12 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type BuildEvent, type ImageBuilder, image, images, store } from '../../lib/index.ts'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 
 const directory = temporaryDirectory('sources')
 const place = directory.path

@@ -3,12 +3,12 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Image, image, store } from '../../lib/index.ts'
 import { has, isRoot } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 
 const directory = temporaryDirectory('whiteouts')
 process.env.STRAKE_ROOT = join(directory.path, 'store')

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { lstatSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import { type Image, image } from '../../lib/index.ts'
 import { removeTree } from '../../scripts/remove-tree.mjs'
+import { test } from '../support/uvu.ts'
 import { arena, outcomes } from './arena.ts'
 
 /** What a name of the image stands for, made in a build step or by a container; `refused`: no container starts. */

@@ -1,9 +1,9 @@
 // HOSTILE.md, "Running containers": what code in a container asks of the kernel. R04, R05, R06, R10.
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { test } from 'uvu'
 import { idKind } from '../support/machine.ts'
 import { testAs } from '../support/skip.ts'
+import { test } from '../support/uvu.ts'
 import { arena, outcomes } from './arena.ts'
 
 const kinds = ['user', 'mount', 'pid', 'uts', 'ipc', 'net', 'cgroup', 'time']

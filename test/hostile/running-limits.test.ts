@@ -1,8 +1,8 @@
 // test: timeout 300
 // HOSTILE.md, "Running containers": what code in a container takes, and how it resists its end. R11, R13.
 import assert from 'node:assert/strict'
-import { test } from 'uvu'
 import type { ContainerOptions } from '../../lib/containers/index.ts'
+import { test } from '../support/uvu.ts'
 import { arena, outcomes } from './arena.ts'
 
 const hogs: readonly { what: string; argv: readonly string[]; options: ContainerOptions; most: number; line: string }[] = [

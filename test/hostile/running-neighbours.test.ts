@@ -5,10 +5,10 @@ import { execFile } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { test } from 'uvu'
 import type { Container } from '../../lib/index.ts'
 import { idKind } from '../support/machine.ts'
 import { testAs } from '../support/skip.ts'
+import { test } from '../support/uvu.ts'
 import { arena, outcomes, probe } from './arena.ts'
 
 const strong = { add: ['ALL'] }

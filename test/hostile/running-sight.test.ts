@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { test } from 'uvu'
 import { idKind } from '../support/machine.ts'
+import { test } from '../support/uvu.ts'
 import { arena, outcomes } from './arena.ts'
 
 test('R01: the program of PID 1 cannot be opened for writing, nor that of a process just started', async () => {

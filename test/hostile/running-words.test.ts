@@ -1,8 +1,8 @@
 // HOSTILE.md, "Running containers": words that are given to the engine. R14.
 import assert from 'node:assert/strict'
-import { test } from 'uvu'
 import type { StartOptions } from '../../lib/containers/index.ts'
 import { containers } from '../../lib/index.ts'
+import { test } from '../support/uvu.ts'
 import { arena } from './arena.ts'
 
 const large = 'x'.repeat(1_000_000)

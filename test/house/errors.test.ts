@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { errorCodes, StrakeError } from '../../lib/errors/error.ts'
+import { test } from '../support/uvu.ts'
 
 const rows = [...readFileSync('docs/errors.md', 'utf8').matchAll(/^\| `(\w+)` \| (.*) \| (.*) \|$/gm)]
 

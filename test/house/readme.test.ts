@@ -2,9 +2,9 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const text = readFileSync('README.md', 'utf8')
 

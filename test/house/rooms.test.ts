@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const floors = JSON.parse(readFileSync('scripts/floors.json', 'utf8')) as string[][]
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { test } from '../support/uvu.ts'
 
 const longest = 400
 

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runFile, type TestResult, wishes } from '../../scripts/test-file.mjs'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const uvu = JSON.stringify(import.meta.resolve('uvu'))
 const support = JSON.stringify(import.meta.resolve('../support/skip.ts'))

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { test } from 'uvu'
 import {
   chooseRootRange,
   idCount,
@@ -13,6 +12,7 @@ import {
 } from '../../lib/ids/index.ts'
 import { mapOnto, overlaps } from '../../lib/ids/map.ts'
 import { allSubidRanges, parseGetsubids, subidRanges } from '../../lib/ids/subid.ts'
+import { test } from '../support/uvu.ts'
 
 const subuid = [
   'alice:100000:65536',

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { test } from 'uvu'
 import { type IdMachine, idMapArguments, idMapText, idRange, parseIdMap } from '../../lib/ids/index.ts'
 import { idKind } from '../support/machine.ts'
+import { test } from '../support/uvu.ts'
 
 const wholeMap = '         0          0 4294967295\n'
 const status = 'Name:\tnode\nCapEff:\t000001ffffffffff\nNoNewPrivs:\t0\n'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'uvu'
 import { lookUpUser } from '../../lib/ids/index.ts'
+import { test } from '../support/uvu.ts'
 
 const passwd = `root:x:0:0:root:/root:/bin/bash
 daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostPlatform, Images, type NewImage } from '../../lib/images/index.ts'
 import { storeLayer } from '../../lib/layers/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   return await promise.then(

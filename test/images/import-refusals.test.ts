@@ -1,10 +1,10 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type ImageSource, Images, importImage, parsePlatform } from '../../lib/images/index.ts'
 import { digestOf } from '../../lib/store/index.ts'
 import { file, symlink, tar } from '../layers/tar-maker.ts'
+import { test } from '../support/uvu.ts'
 import { amd64, arm64, bench, layers, layoutFiles, makeImage, makeIndex, tarOf, writeFiles } from './maker.ts'
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {

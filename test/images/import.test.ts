@@ -4,13 +4,13 @@ import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, 
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type ImageSource, Images, importImage, loadImages, parsePlatform } from '../../lib/images/index.ts'
 import { walkTar } from '../../lib/layers/index.ts'
 import { digestOf, hexOf, Store } from '../../lib/store/index.ts'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
+import { test } from '../support/uvu.ts'
 import { amd64, arm64, bench, layers, layoutFiles, makeImage, makeIndex, tarOf, writeFiles } from './maker.ts'
 
 async function _codeOf(promise: Promise<unknown>): Promise<string> {

@@ -5,12 +5,12 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Images } from '../../lib/images/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { dir, file, tar } from '../layers/tar-maker.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const importer = fileURLToPath(new URL('importer.ts', import.meta.url))
 

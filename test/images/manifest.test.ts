@@ -1,4 +1,3 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   formatConfig,
@@ -9,6 +8,7 @@ import {
   parseManifest,
   parsePlatform,
 } from '../../lib/images/index.ts'
+import { test } from '../support/uvu.ts'
 
 const digest = `sha256:${'0'.repeat(64)}`
 const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: 1 }

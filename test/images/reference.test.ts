@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { familiarReference, formatReference, parseReference } from '../../lib/images/index.ts'
+import { test } from '../support/uvu.ts'
 
 const hex = 'ab'.repeat(32)
 const digest = `sha256:${hex}`

@@ -12,12 +12,12 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { walkTar } from '../../lib/layers/index.ts'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const longName = `${'d'.repeat(120)}/${'f'.repeat(180)}`
 

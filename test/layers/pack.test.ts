@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type LayerEntry, type PackOptions, packLayer, walkTar } from '../../lib/layers/index.ts'
 import { digestOf } from '../../lib/store/index.ts'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 async function pack(entries: readonly LayerEntry[], options?: PackOptions): Promise<Buffer> {
   const pieces: Buffer[] = []

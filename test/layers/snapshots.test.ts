@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type LayerSource, Snapshots } from '../../lib/layers/index.ts'
 import { type Digest, Store } from '../../lib/store/index.ts'
+import { suite } from '../support/uvu.ts'
 import { dir, file, tar } from './tar-maker.ts'
 import { type Workshop, workshop } from './workshop.ts'
 

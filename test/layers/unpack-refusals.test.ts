@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { LayerLimits } from '../../lib/layers/index.ts'
+import { suite } from '../support/uvu.ts'
 import { dir, file, link, raw, symlink, tar } from './tar-maker.ts'
 import { type Workshop, workshop } from './workshop.ts'
 

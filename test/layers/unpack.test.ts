@@ -1,5 +1,5 @@
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { suite } from '../support/uvu.ts'
 import { dir, file, link, raw, symlink, tar } from './tar-maker.ts'
 import { type Workshop, workshop } from './workshop.ts'
 

@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type LayerLimits, walkTar } from '../../lib/layers/index.ts'
+import { test } from '../support/uvu.ts'
 import { base256, extended, file, header, oldSparse, pad, raw, tar } from './tar-maker.ts'
 
 async function failure(bytes: Uint8Array, limits: Partial<LayerLimits> = {}): Promise<string> {

@@ -1,12 +1,12 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Namespaces, ns, StrakeError } from '../../lib/index.ts'
 import { type NamespaceKind, namespaceKinds } from '../../lib/namespaces/index.ts'
 import { decodeRecords, flags } from '../../lib/sys/index.ts'
 import { isRoot } from '../support/machine.ts'
 import { testAs } from '../support/skip.ts'
+import { test } from '../support/uvu.ts'
 
 const files: Readonly<Record<NamespaceKind, string>> = {
   user: 'user',

@@ -1,8 +1,8 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { containerSpec } from '../../lib/containers/settings.ts'
 import { type CommandSpec, type ContainerSpec, planOf, preparedProgram, resolveCapabilities } from '../../lib/process/index.ts'
 import { flags, flatten, type Op } from '../../lib/sys/index.ts'
+import { test } from '../support/uvu.ts'
 
 const command: CommandSpec = {
   argv: ['true'],

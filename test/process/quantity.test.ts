@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'uvu'
 import { parseBytes, parseDuration } from '../../lib/process/quantity.ts'
+import { test } from '../support/uvu.ts'
 
 const invalid = { code: 'invalid_argument' }
 

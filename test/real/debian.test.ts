@@ -3,13 +3,13 @@
 import { execFileSync } from 'node:child_process'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BuildError, type Container, type Image, type ImageBuilder, image, store } from '../../lib/index.ts'
 import { debianTar } from '../../scripts/debian.mjs'
 import { has, idKind } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 
 interface Place {
   readonly directory: string

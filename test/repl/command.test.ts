@@ -2,11 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { isLinux } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 import { run } from './fixtures/program.ts'
 
 const repl = (name: string) => fileURLToPath(new URL(`../../repl/${name}.ts`, import.meta.url))

@@ -1,7 +1,7 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { complete } from '../../repl/complete.ts'
 import { Inputs } from '../../repl/inputs.ts'
+import { test } from '../support/uvu.ts'
 import { standIn } from './fixtures/stand-in.ts'
 
 const inputs = new Inputs({ cwd: process.cwd(), library: standIn, check: true })

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { suite } from '../support/uvu.ts'
 import { run } from './fixtures/program.ts'
 
 const program = fileURLToPath(new URL('./fixtures/run.ts', import.meta.url))

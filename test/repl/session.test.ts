@@ -2,8 +2,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { test } from '../support/uvu.ts'
 import { Conversation, converse } from './fixtures/conversation.ts'
 import { disposed } from './fixtures/library.ts'
 

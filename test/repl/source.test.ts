@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applyEdits, isUnfinished, readAsTyped, readSource, syntaxProblems } from '../../repl/source.ts'
+import { test } from '../support/uvu.ts'
 
 const unfinished = (code: string) => isUnfinished(code, syntaxProblems(code))
 

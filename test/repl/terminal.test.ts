@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
+import { suite } from '../support/uvu.ts'
 
 /** A server of its own for each session: one that is told to go takes a while, and must not be given the next. */
 let server = ''

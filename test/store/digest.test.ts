@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { algorithmOf, digestOf, hexOf, isDigest, parseDigest } from '../../lib/store/index.ts'
+import { test } from '../support/uvu.ts'
 
 const hex = 'a'.repeat(64)
 

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { bakeryLock, isAlive, ownedName, ownerIn } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const holder = fileURLToPath(new URL('lock-holder.ts', import.meta.url))
 

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Descriptor, defaultRoot, digestOf, ownedName, Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
   return await promise.then(

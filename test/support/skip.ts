@@ -1,5 +1,5 @@
-import type { Test } from 'uvu'
 import { type IdKind, idKind, isCI } from './machine.ts'
+import type { Test } from './uvu.ts'
 
 /**
  * Says that the running test cannot be made on this machine, and why; the test returns after it. Printed and counted by `npm test`.

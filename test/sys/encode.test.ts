@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { StrakeError } from '../../lib/errors/index.ts'
 import { encodeOps, encodeProgram, errnoNumbers, flags, type Op, opDefinitions, SlotTable } from '../../lib/sys/index.ts'
 import { binding } from '../../native/binding.ts'
+import { test } from '../support/uvu.ts'
 import { opNames, sampleOp } from './sample.ts'
 
 const native = fileURLToPath(new URL('../../native/', import.meta.url))

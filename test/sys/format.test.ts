@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { errnoNumbers, explain, flags, formatFlags, formatOp, kernelRefused, type Op, Plan, systemCalls } from '../../lib/sys/index.ts'
+import { test } from '../support/uvu.ts'
 import { opNames, sampleOp } from './sample.ts'
 
 test('flags are written as C writes them', () => {

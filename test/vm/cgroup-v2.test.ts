@@ -7,11 +7,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const runs: Readonly<Record<string, string>> = {

@@ -1,12 +1,12 @@
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { StrakeError } from '../../lib/errors/index.ts'
 import { idRange } from '../../lib/ids/index.ts'
 import { decodeRecords, flags, type Op } from '../../lib/sys/index.ts'
 import { type Connection, launchAgent } from '../../lib/zygote/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const { CLONE, O } = flags
 

@@ -1,8 +1,8 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import { type Image, image } from '../../lib/index.ts'
 import { containerDirectories, openFds, processesWith, rejection, settled } from '../containers/traces.ts'
+import { test } from '../support/uvu.ts'
 
 let built: Image
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { image } from '../../lib/index.ts'
 import { openFds, processesWith, settled } from '../containers/traces.ts'
+import { test } from '../support/uvu.ts'
 
 const file = new URL('./fixtures/worker.ts', import.meta.url).href
 // Node 20 gives a worker no loader for TypeScript by itself.

@@ -1,13 +1,13 @@
 import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ContextDirectory } from '../../../lib/build/files/context-directory.ts'
 import type { SourceEntry, SourceMatch } from '../../../lib/build/files/entry.ts'
 import type { StrakeError } from '../../../lib/errors/error.ts'
 import { isRoot } from '../../support/machine.ts'
 import { temporaryDirectory } from '../../support/temporary.ts'
+import { test } from '../../support/uvu.ts'
 
 function layOut(root: string, files: Readonly<Record<string, string>>): void {
   for (const [path, content] of Object.entries(files)) {

@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { isPattern, matcher } from '../../../lib/build/files/pattern.ts'
+import { test } from '../../support/uvu.ts'
 
 // Cases of Go's own path/match_test.go that concern one name.
 const cases: [pattern: string, name: string, matches: boolean][] = [

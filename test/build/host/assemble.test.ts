@@ -1,10 +1,10 @@
 import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { assembleHostBase, type BaseEntry } from '../../../lib/build/host/assemble.ts'
 import { isRoot } from '../../support/machine.ts'
 import { temporaryDirectory } from '../../support/temporary.ts'
+import { test } from '../../support/uvu.ts'
 import { makeElf } from './make-elf.ts'
 
 /** A made-up host: bytes are a program or library, a string starting with `->` is a link, other strings are scripts or texts. */

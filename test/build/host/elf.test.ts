@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseElf } from '../../../lib/build/host/elf.ts'
+import { test } from '../../support/uvu.ts'
 import { makeElf } from './make-elf.ts'
 
 test('an ELF file tells its linker, its libraries and where to look for them', () => {

@@ -1,8 +1,8 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostLayer } from '../../../lib/build/host/layer.ts'
 import { Store } from '../../../lib/store/index.ts'
 import { temporaryDirectory } from '../../support/temporary.ts'
+import { test } from '../../support/uvu.ts'
 
 test('the base of this machine is made once, and is the same in another store', async () => {
   using one = temporaryDirectory('store')

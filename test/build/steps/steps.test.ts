@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { copyStep } from '../../../lib/build/steps/copy.ts'
 import { baseOf } from '../../../lib/build/steps/from.ts'
 import { runStep } from '../../../lib/build/steps/run.ts'
 import { entrypointStep, envStep, exposeStep, healthcheckStep, stopSignalStep, userStep } from '../../../lib/build/steps/settings.ts'
 import type { StrakeError } from '../../../lib/errors/error.ts'
+import { test } from '../../support/uvu.ts'
 
 /** Asserts that `work` throws a StrakeError of this code whose details name the argument. */
 function refuses(work: () => unknown, code: string, argument?: string): void {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { test } from 'uvu'
 import {
   capabilityMask,
   capabilityNames,
@@ -12,6 +11,7 @@ import {
   rlimitNames,
   throttlePaths,
 } from '../../../lib/process/confinement/index.ts'
+import { test } from '../../support/uvu.ts'
 
 const invalid = { code: 'invalid_argument' }
 

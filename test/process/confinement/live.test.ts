@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { suite } from 'uvu'
 import { defaultCapabilities } from '../../../lib/process/confinement/capabilities.ts'
 import { type Architecture, type CallArchitecture, callTables } from '../../../lib/process/confinement/seccomp/architectures.ts'
 import { type SeccompOptions, seccompFilter } from '../../../lib/process/confinement/seccomp/index.ts'
+import { suite } from '../../support/uvu.ts'
 
 const EPERM = 1
 const ENOSYS = 38

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { test } from 'uvu'
 import { defaultCapabilities } from '../../../lib/process/confinement/capabilities.ts'
 import { callTables } from '../../../lib/process/confinement/seccomp/architectures.ts'
 import { compileRules, type Rule } from '../../../lib/process/confinement/seccomp/compile.ts'
 import { type Condition, comparisons } from '../../../lib/process/confinement/seccomp/condition.ts'
 import { filterAllows, profileFlags, type SeccompProfile, seccompFilter } from '../../../lib/process/confinement/seccomp/index.ts'
 import { profileRules } from '../../../lib/process/confinement/seccomp/profile.ts'
+import { test } from '../../support/uvu.ts'
 import { checkFilter, emulate } from './emulator.ts'
 
 const ALLOW = 0x7fff0000

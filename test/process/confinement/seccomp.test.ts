@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { test } from 'uvu'
 import { type CapabilityName, capabilityNames, defaultCapabilities } from '../../../lib/process/confinement/capabilities.ts'
 import { allowedCalls, capabilityCalls } from '../../../lib/process/confinement/seccomp/allowed.ts'
 import { type CallArchitecture, callTables } from '../../../lib/process/confinement/seccomp/architectures.ts'
 import { filterAllows, seccompFilter } from '../../../lib/process/confinement/seccomp/index.ts'
+import { test } from '../../support/uvu.ts'
 import { checkFilter, emulate } from './emulator.ts'
 
 const ALLOW = 0x7fff0000

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { test } from 'uvu'
 import { callTables } from '../../../lib/process/confinement/seccomp/architectures.ts'
+import { test } from '../../support/uvu.ts'
 
 /** The __NR_* of this machine's own header, by the compiler that builds the native part. */
 function headerNumbers(header: string, define: readonly string[] = []): Map<string, number> {

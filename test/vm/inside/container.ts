@@ -1,9 +1,9 @@
 // A smoke test of containers and their limits on the second kernel (cgroup v2), run in there by `suite`, as root and as an ordinary user.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { image } from '../../../lib/index.ts'
+import { test } from '../../support/uvu.ts'
 
 const expected = process.env.STRAKE_EXPECT_CGROUPS
 // A few files rather than the host's: the processor is emulated.

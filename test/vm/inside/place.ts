@@ -1,8 +1,9 @@
 // In the machine: only that groups can be made and joined from where this process is, which is what differs from user to user.
-import { test } from 'uvu'
+
 import * as assert from 'uvu/assert'
 import { openCgroups } from '../../../lib/cgroups/index.ts'
 import { spawnInside } from '../../cgroups/inside.ts'
+import { test } from '../../support/uvu.ts'
 
 test('a group with every limit can be made, joined and removed', async () => {
   const cgroups = await openCgroups()
