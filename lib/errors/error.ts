@@ -30,6 +30,7 @@ export const errorCodes = [
   'store_busy',
   'store_invalid',
   'not_delegated',
+  'address_in_use',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

@@ -1,3 +1,4 @@
+export { Checked, compact } from './check.ts'
 export * from './config.ts'
 export * from './image.ts'
 export * from './images.ts'

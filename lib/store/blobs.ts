@@ -107,6 +107,15 @@ export class Blobs {
     return { digest: toDigest(algorithm, hash.digest('hex')), size }
   }
 
+  /**
+   * Takes over a file of the store's `tmp/` whose caller has written and synced it, and has computed its digest while doing so. The file is
+   * gone from there afterwards, also when the blob was there before.
+   */
+  async adopt(file: string, digest: Digest): Promise<void> {
+    if (await this.has(digest)) await rm(file, { force: true })
+    else await this.#publish(file, digest)
+  }
+
   async #publish(file: string, digest: Digest): Promise<void> {
     const directory = join(this.#directory, algorithmOf(digest))
     await mkdir(directory, { recursive: true, mode: 0o700 })

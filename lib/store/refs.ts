@@ -92,6 +92,18 @@ export class Refs {
     return names
   }
 
+  /**
+   * Changes several names at once: `edit` gets all entries and answers with those that are to be there, or with the same array when nothing
+   * is to change. Nobody sees a part of it.
+   */
+  async edit(edit: (refs: readonly Ref[]) => readonly Ref[]): Promise<void> {
+    await this.#change((manifests) => {
+      const refs = manifests.map((descriptor): Ref => ({ name: nameOf(descriptor), descriptor }))
+      const edited = edit(refs)
+      return edited === refs ? manifests : edited.map(({ name, descriptor }) => withName(descriptor, name))
+    })
+  }
+
   async #change(edit: (manifests: readonly Descriptor[]) => readonly Descriptor[]): Promise<void> {
     const release = await this.#lock(this.#lockPath)
     try {
