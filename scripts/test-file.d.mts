@@ -14,6 +14,7 @@ export interface TestResult {
   /** The names of the tests that are for another kind of user. */
   readonly elsewhere: readonly string[]
   readonly text: string
+  /** Why it failed, where its output may not say so: how it ended, and what was not run. */
   readonly why: string
   readonly seconds: number
 }

@@ -14,7 +14,7 @@ export function wishes(path) {
   return { path, alone: /\/\/.*\btest: alone\b/.test(head), seconds: timeout ? Number(timeout[1]) : defaultTimeout }
 }
 
-/** uvu's closing table, and the marks of test/support/skip.ts, as numbers. */
+/** uvu's closing table, and the marks of test/support, as numbers; `unfinished` says what is missing, if something is. */
 function count(output, ending) {
   // The last table: what a test prints of another run comes before it.
   const number = (word) => Number([...output.matchAll(new RegExp(`^ {2}${word}: +(\\d+)$`, 'gm'))].at(-1)?.[1] ?? 0)
@@ -22,15 +22,22 @@ function count(output, ending) {
   const total = number('Total')
   const skips = marked('skip')
   const elsewhere = marked('elsewhere')
-  // uvu's own count of a suite, `(2 / 6)`: one whose set-up threw runs no test and still exits with 0.
-  const [, ran = '0', planned = '0'] = [...output.matchAll(/\((\d+) \/ (\d+)\)$/gm)].at(-1) ?? []
-  const failed = Math.max(
-    total - number('Passed') - number('Skipped'),
-    Number(planned) - Number(ran) - number('Skipped'),
-    ending.ok && (total > 0 || elsewhere.length > 0) ? 0 : 1,
-  )
+  const missing = Math.max(0, total - number('Passed') - number('Skipped'))
+  const hasTable = /^ {2}Total: +\d+$/m.test(output)
+  const unfinished = !hasTable
+    ? 'its tests were not run to their end'
+    : (marked('unfinished').at(-1) ??
+      (ending.ok && missing > 0 ? `${missing} of its ${total} tests did not pass, and it said nothing of it` : ''))
+  const hasFailed = !ending.ok || unfinished !== '' || (total === 0 && elsewhere.length === 0)
   const skipped = number('Skipped') + skips.length
-  return { passed: Math.max(0, number('Passed') - skips.length), failed, skipped, skips, elsewhere }
+  return {
+    passed: Math.max(0, number('Passed') - skips.length),
+    failed: Math.max(missing, hasFailed ? 1 : 0),
+    skipped,
+    skips,
+    elsewhere,
+    unfinished,
+  }
 }
 
 /** Runs a file with a store of its own under `scratch`; its numbers, its output, and why it failed. */
@@ -82,8 +89,10 @@ export function runFile(file, scratch) {
       }
       const ok = code === 0 && !timedOut && left === ''
       const text = Buffer.concat(output).toString() + left
-      const why = timedOut ? `stopped after ${file.seconds} s` : code === 0 ? '' : `ended with ${code ?? signal}`
-      settle({ file, text, why, seconds: (Date.now() - begun) / 1000, ...count(text, { ok }) })
+      const { unfinished, ...numbers } = count(text, { ok })
+      const ended = timedOut ? `stopped after ${file.seconds} s` : code === 0 ? '' : `ended with ${code ?? signal}`
+      const why = [ended, unfinished].filter(Boolean).join('; ')
+      settle({ file, text, why, seconds: (Date.now() - begun) / 1000, ...numbers })
     })
   })
 }

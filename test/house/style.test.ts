@@ -44,6 +44,14 @@ test('no test is switched off, nor alone switched on', () => {
   )
 })
 
+test('tests take uvu from test/support, where a failure is always told', () => {
+  const direct = lines(
+    /^import .* from 'uvu'/,
+    sources.filter((path) => path.startsWith('test/') && path !== 'test/support/uvu.ts'),
+  )
+  assert.equal(direct, [])
+})
+
 test('every test file runs its tests', () => {
   const files = sources.filter((path) => path.endsWith('.test.ts'))
   assert.ok(files.length > 0)
