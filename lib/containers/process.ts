@@ -321,6 +321,8 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
         (pid) => {
           this.#pid = pid
           if (tty) this.#attachTerminal(child)
+          this.#out.started()
+          this.#err.started()
           onStarted(pid)
         },
         (error: unknown) => {

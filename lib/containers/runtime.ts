@@ -181,6 +181,7 @@ export class Runtime {
   /** Removes everything in the store, by an agent to which all of it belongs, and ends the zygote. The runtime is of no use afterwards. */
   async destroy(): Promise<void> {
     runtimes.delete(this.store.root)
+    believed = undefined
     // The remover must not be at work in the same directories.
     clearTimeout(this.#removalTimer)
     this.#removalTimer = undefined
@@ -211,12 +212,23 @@ export class Runtime {
 }
 
 const runtimes = new Map<string, Promise<Runtime>>()
+/** Milliseconds for which a store that was there is believed to be there still: somebody may have removed it with rm(1). */
+const believedFor = 200
+let believed: { readonly root: string; readonly until: number } | undefined
+
+function isThere(root: string): boolean {
+  const now = performance.now()
+  if (believed?.root === root && now < believed.until) return true
+  const found = existsSync(join(root, 'content'))
+  believed = found ? { root, until: now + believedFor } : undefined
+  return found
+}
 
 /** The runtime of `$STRAKE_ROOT` (read at each call), opened on first use. Rejects with `store_invalid`, `unsupported_platform`. */
 export function currentRuntime(): Promise<Runtime> {
   const root = defaultRoot()
   const known = runtimes.get(root)
-  if (known && existsSync(join(root, 'content'))) return known
+  if (known && isThere(root)) return known
   const opened = Runtime.open(root)
   runtimes.set(root, opened)
   opened.catch(() => {

@@ -8,8 +8,8 @@ const scratch = Buffer.allocUnsafeSlow(chunkSize)
 /** How many reads in a row before others get their turn. */
 const readsInARow = 16
 const readsToDrain = 32
-/** Milliseconds. A command that has ended by then is read at its end only: to watch its pipes would cost more than to read them. */
-const watchedAfter = 2
+/** Milliseconds from its start. A command that has ended by then is read at its end only: to watch its pipes would cost more than to read them. */
+const watchedAfter = 4
 
 const unwatched = new Set<Output>()
 let isWaiting = false
@@ -93,7 +93,11 @@ export class Output {
       return
     }
     if (this.#stream || this.#tap) this.watch()
-    else watchSoon(this)
+  }
+
+  /** The process runs: from now on it may write. */
+  started(): void {
+    if (this.#fd >= 0 && !this.#watcher && !this.#hasEnded) watchSoon(this)
   }
 
   /** Reads what comes, as it comes. */

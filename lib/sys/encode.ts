@@ -43,10 +43,25 @@ export class SlotTable {
   }
 }
 
-/** A buffer that grows as it is written. */
+/** What most programs need; a larger one lasts for its program only. */
+const usualSize = 65_536
+let spareBuffer: Buffer | undefined
+
+/** A buffer that grows as it is written. One is used again and again: an allocation for each program costs more than its encoding. */
 class Writer {
-  buffer = Buffer.allocUnsafe(16_384)
+  buffer = spareBuffer ?? Buffer.allocUnsafeSlow(usualSize)
   length = 0
+
+  constructor() {
+    // An encoding that fails, or one inside another, does without.
+    spareBuffer = undefined
+  }
+
+  /** What was written, until the next encoding. */
+  done(): Buffer {
+    if (this.buffer.length === usualSize) spareBuffer = this.buffer
+    return this.buffer.subarray(0, this.length)
+  }
 
   reserve(size: number): number {
     const at = this.length
@@ -209,11 +224,11 @@ class Encoder {
   }
 
   done(): Buffer {
-    return this.writer.buffer.subarray(0, this.writer.length)
+    return this.writer.done()
   }
 }
 
-/** Encodes ops as the interpreter reads them (native/protocol.h). Throws `invalid_argument`. */
+/** Encodes ops as the interpreter reads them (native/protocol.h). The bytes hold until the next encoding. Throws `invalid_argument`. */
 export function encodeOps(ops: readonly Op[], slots: SlotTable): Buffer {
   const encoder = new Encoder(slots, 0)
   encoder.ops(ops)
@@ -249,7 +264,10 @@ function encodePrefix(ops: readonly Op[]): EncodedPrefix {
   return made
 }
 
-/** Encodes a program with its header: clone flags, and how many bytes of its ops are prepared ones. Throws `invalid_argument`. */
+/**
+ * Encodes a program with its header: clone flags, and how many bytes of its ops are prepared ones. The bytes hold until the next encoding.
+ * Throws `invalid_argument`.
+ */
 export function encodeProgram(program: Program, given: readonly string[]): Buffer {
   const slots = new SlotTable()
   const prefix = program.prepared && program.prepared.length > 0 ? encodePrefix(program.prepared) : undefined

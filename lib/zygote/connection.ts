@@ -227,7 +227,7 @@ export class Connection implements Agent {
         return
       }
     }
-    this.#queue.push({ id, message, fds, done })
+    this.#queue.push({ id, message: Buffer.from(message), fds, done })
     this.#native.rewatch(this.#watcher, readable | writable)
   }
 
@@ -271,7 +271,7 @@ export class Connection implements Agent {
       }
       this.#onReply(reply)
       // With one thing awaited there is most often one message: to ask for a second costs a system call, and the loop asks anyway.
-      if (this.#runs.size + this.#children.size <= 1) break
+      if (this.#runs.size + this.#children.size - this.#background.size <= 1) break
     }
     this.#updateHold()
   }

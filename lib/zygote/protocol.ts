@@ -16,9 +16,11 @@ export interface RequestOptions {
   readonly count?: number
 }
 
-/** A request's header, with `payload` behind it unless it travels in a memfd. */
+const inlineMessage = Buffer.allocUnsafeSlow(headerSize + largestInline)
+
+/** A request's header, with `payload` behind it unless it travels in a memfd. The bytes hold until the next request. */
 export function encodeRequest(type: number, id: number, payload: Uint8Array, options: RequestOptions, isLarge: boolean): Buffer {
-  const message = Buffer.allocUnsafe(headerSize + (isLarge ? 0 : payload.length))
+  const message = inlineMessage.subarray(0, headerSize + (isLarge ? 0 : payload.length))
   message.writeUInt32LE(type, 0)
   message.writeUInt32LE(id, 4)
   message.writeUInt32LE((options.flags ?? 0) | (isLarge ? requestFlags.large : 0), 8)
