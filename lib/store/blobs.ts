@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } fro
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { StrakeError } from '../errors/index.ts'
-import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, toDigest } from './digest.ts'
+import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, isDigest, toDigest } from './digest.ts'
 import { failedWith, syncDirectory } from './files.ts'
 import { ownedName } from './owner.ts'
 
@@ -23,6 +23,12 @@ export interface BlobInfo {
   readonly size: number
 }
 
+/** Is told of what is about to be relied upon, before it is looked for, and of what was published. */
+export interface BlobWatcher {
+  note(digest: Digest): Promise<void>
+  made(digest: Digest): void
+}
+
 export type ByteStream = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /** Read in pieces of this many bytes: larger pieces gain nothing, smaller ones cost (each is a trip through libuv's pool). */
@@ -37,10 +43,12 @@ const readLimit = 8 * 1024 * 1024
 export class Blobs {
   readonly #directory: string
   readonly #temporary: string
+  readonly #watcher: BlobWatcher | undefined
 
-  constructor(directory: string, temporary: string) {
+  constructor(directory: string, temporary: string, watcher?: BlobWatcher) {
     this.#directory = directory
     this.#temporary = temporary
+    this.#watcher = watcher
   }
 
   /** The file of a blob, whether it exists or not. */
@@ -48,12 +56,18 @@ export class Blobs {
     return join(this.#directory, algorithmOf(digest), hexOf(digest))
   }
 
+  /** Whether there is such a blob. One that is there stays while what asked for it is under way (`Store.hold`). */
   async has(digest: Digest): Promise<boolean> {
     return (await this.size(digest)) !== undefined
   }
 
-  /** Bytes, or undefined when there is no such blob. */
+  /** Bytes, or undefined when there is no such blob. One that is there stays, as with `has`. */
   async size(digest: Digest): Promise<number | undefined> {
+    await this.#watcher?.note(digest)
+    return await this.#size(digest)
+  }
+
+  async #size(digest: Digest): Promise<number | undefined> {
     try {
       return (await stat(this.path(digest))).size
     } catch (error) {
@@ -81,6 +95,7 @@ export class Blobs {
           details: { expected: expected.digest, actual: found.digest },
         })
       }
+      await this.#watcher?.note(found.digest)
       await this.#publish(file, found.digest)
       return found
     } finally {
@@ -121,11 +136,12 @@ export class Blobs {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     await rename(file, this.path(digest))
     await syncDirectory(directory)
+    this.#watcher?.made(digest)
   }
 
   /** A whole blob in memory, checked against its digest. Rejects with `store_invalid` when there is none or it has rotted. */
   async read(digest: Digest, maxSize = readLimit): Promise<Buffer> {
-    const size = await this.size(digest)
+    const size = await this.#size(digest)
     if (size === undefined) throw missing(digest)
     if (size > maxSize)
       throw new StrakeError('limit_exceeded', `blob ${digest} has ${size} bytes; at most ${maxSize} are read into memory`, {
@@ -143,7 +159,7 @@ export class Blobs {
 
   /** The bytes of a blob, not checked again. */
   async stream(digest: Digest): Promise<Readable> {
-    if (!(await this.has(digest))) throw missing(digest)
+    if ((await this.#size(digest)) === undefined) throw missing(digest)
     return createReadStream(this.path(digest), { highWaterMark: pieceSize })
   }
 
@@ -160,7 +176,8 @@ export class Blobs {
       })
       for (const name of names) {
         const digest = toDigest(algorithm, name)
-        const size = await this.size(digest)
+        if (!isDigest(digest)) continue
+        const size = await this.#size(digest)
         if (size !== undefined) yield { digest, size }
       }
     }

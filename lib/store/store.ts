@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { Blobs } from './blobs.ts'
 import { failedWith, replaceFile } from './files.ts'
+import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
 import { bakeryLock, type FileLock, type LockOptions, type Release } from './lock.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 import { formatIndex, Refs } from './refs.ts'
@@ -34,12 +35,17 @@ export class Store {
   readonly root: string
   readonly blobs: Blobs
   readonly refs: Refs
+  readonly holds: Holds
   readonly #lock: FileLock
 
   private constructor(root: string, lock: FileLock) {
     this.root = root
     this.#lock = lock
-    this.blobs = new Blobs(join(root, 'content', 'blobs'), join(root, 'tmp'))
+    this.holds = new Holds(join(root, 'locks'))
+    this.blobs = new Blobs(join(root, 'content', 'blobs'), join(root, 'tmp'), {
+      note: (digest) => this.holds.note(blobKey(digest)),
+      made: (digest) => this.holds.noteMade(digest),
+    })
     this.refs = new Refs(join(root, 'content'), join(root, 'locks', 'index'), join(root, 'tmp'), lock)
   }
 
@@ -51,6 +57,7 @@ export class Store {
     const store = new Store(resolve(root), options.lock ?? bakeryLock)
     try {
       for (const each of directories) await mkdir(store.path(each), { recursive: true, mode: 0o700 })
+      store.holds.prepare()
       await store.#makeLayout()
     } catch (cause) {
       throw new StrakeError(
@@ -76,6 +83,21 @@ export class Store {
     return this.path(directory, `.tmp.${ownedName()}${suffix && `.${suffix}`}`)
   }
 
+  /**
+   * Keeps what is stored or looked for from now on from being collected as garbage, by this process or another, until it is released:
+   * for work whose result gets its name at the end.
+   *
+   * @example using _ = store.hold()
+   */
+  hold(): Hold {
+    return this.holds.open()
+  }
+
+  /** Has the open holds keep these. To be awaited before one looks whether they are there. */
+  async note(...keys: readonly HoldKey[]): Promise<void> {
+    await this.holds.note(...keys)
+  }
+
   /** Takes the lock of this name, which all processes of the store share; it is free again when its holder ends. */
   async lock(name: string, options?: LockOptions): Promise<Release> {
     return await this.#lock(this.path('locks', name), options)
@@ -97,11 +119,11 @@ export class Store {
    */
   async sweep(): Promise<string[]> {
     const stubborn: string[] = []
-    for (const directory of ['tmp', 'snapshots', 'cache'] as const) {
-      for (const name of await readdir(this.path(directory))) {
+    for (const directory of ['tmp', 'snapshots', 'cache', join('locks', 'holds'), join('locks', 'doomed')]) {
+      for (const name of await readdir(join(this.root, directory))) {
         const owner = ownerIn(name)
         if (owner === undefined || isAlive(owner)) continue
-        const path = this.path(directory, name)
+        const path = join(this.root, directory, name)
         await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
           if (!failedWith(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error
           stubborn.push(path)
