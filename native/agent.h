@@ -21,6 +21,9 @@ extern uint8_t packet[MAX_MESSAGE];
 /* Waits for a message: its length, 0 at the end of the socket, or -errno. */
 long receive(int channel, struct request_header *header, int32_t *fds, size_t *fd_count);
 
+/* private-users.c: clone3(2) for a program; 0 in the child, else its pid or -errno. */
+long clone_child(const struct program_header *program, const uint8_t *ops, size_t length, struct shared *shared);
+
 /* children.c */
 void start_child(const struct request_header *header, const uint8_t *payload, size_t size, const int32_t *fds, size_t fd_count);
 /* Tells the owner that a child could not be made: no op failed, so the index is none. */

@@ -1,7 +1,6 @@
 /* The children of an agent: started, signalled, and reported when they end. */
 #include <linux/errno.h>
 #include <linux/mman.h>
-#include <linux/sched.h>
 
 #include "agent.h"
 #include "serve.h"
@@ -81,8 +80,7 @@ void start_child(const struct request_header *header, const uint8_t *payload, si
   long pid = use_spare(header, &program, ops, length, fds, fd_count, &shared);
   if (pid == 0) {
     shared = map_memory(PAGE, MAP_SHARED);
-    struct clone_args arguments = {.flags = program.clone, .exit_signal = SIGNAL_CHILD};
-    pid = program.clone & ~NEW_NAMESPACES ? -EINVAL : shared == NULL ? -ENOMEM : SYS2(clone3, &arguments, sizeof arguments);
+    pid = shared == NULL ? -ENOMEM : clone_child(&program, ops, length, shared);
     if (pid == 0) {
       become_child(&machine, header->id, shared, fds, fd_count);
       machine.fault_index = header->fault_index;

@@ -1,6 +1,7 @@
 /* Ops on processes and namespaces. */
 #include <linux/errno.h>
 #include <linux/fcntl.h>
+#include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
 #include <linux/time_types.h>
@@ -106,10 +107,24 @@ static long op_wait_id(struct machine *machine, int fd, uint32_t options) {
   return buffer_append(&machine->results, &status, sizeof status);
 }
 
-static long op_join(struct machine *machine, uint32_t child, uint64_t flags) {
+/* A pidfd of a child of the agent that this process is a copy of. */
+static long open_child(struct machine *machine, uint32_t child) {
   int32_t pid = machine->find_child == NULL ? -1 : machine->find_child(child);
-  if (pid <= 0) return -ESRCH;
-  long fd = SYS2(pidfd_open, pid, 0);
+  return pid <= 0 ? -ESRCH : SYS2(pidfd_open, pid, 0);
+}
+
+static long op_userns(const struct machine *machine) {
+  if (machine->shared == NULL) return -EINVAL;
+  int32_t *users = &machine->shared->users;
+  for (;;) {
+    int32_t state = __atomic_load_n(users, __ATOMIC_ACQUIRE);
+    if (state != 0) return state < 0 ? state : 0;
+    SYS6(futex, users, FUTEX_WAIT, 0, 0, 0, 0);
+  }
+}
+
+static long op_join(struct machine *machine, uint32_t child, uint64_t flags) {
+  long fd = open_child(machine, child);
   if (fd < 0) return fd;
   long result = SYS2(setns, fd, flags);
   /* A container that has only just started lets itself be entered once its PID 1 has given up what it had (reap.c). */
@@ -159,6 +174,13 @@ long run_process_op(struct machine *machine, uint16_t code, struct fields *field
       uint64_t flags = u64(fields);
       return CHECKED(op_join(machine, child, flags));
     }
+    case OP_OPEN_CHILD: {
+      uint32_t child = u32(fields);
+      int32_t out = i32(fields);
+      return CHECKED(fill(machine, out, open_child(machine, child)));
+    }
+    case OP_USERNS:
+      return op_userns(machine);
     case OP_INIT:
       reap_as_init(machine);
     case OP_SERVE: {

@@ -72,7 +72,9 @@ enum strake_op {
   OP_STAT = 67,
   OP_READ_DIR = 68,
   OP_GET_PID = 69,
-  OP_COUNT = 70
+  OP_USERNS = 70,
+  OP_OPEN_CHILD = 71,
+  OP_COUNT = 72
 };
 
 #define STRAKE_OPS(X) \
@@ -144,7 +146,9 @@ enum strake_op {
   X(OP_SYNC_FS, "syncFs", "path") \
   X(OP_STAT, "stat", "path") \
   X(OP_READ_DIR, "readDir", "path") \
-  X(OP_GET_PID, "getPid", "")
+  X(OP_GET_PID, "getPid", "") \
+  X(OP_USERNS, "userns", "str,str,u32,u64") \
+  X(OP_OPEN_CHILD, "openChild", "u32,out")
 
 #define STRAKE_FLAGS(X) \
   X(CLONE_VM, 256ULL) \

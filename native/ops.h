@@ -13,6 +13,7 @@ struct shared {
   int32_t handoff;       /* a child made with CLONE_PARENT, which the agent watches in its stead */
   int32_t status_known;  /* `init` wrote how the main child ended */
   int32_t status;        /* as wait4(2) tells it */
+  int32_t users;         /* the agent wrote the id maps: 1, or -errno */
 };
 
 struct buffer {

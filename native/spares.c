@@ -2,7 +2,6 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
-#include <linux/sched.h>
 #include <linux/uio.h>
 
 #include "agent.h"
@@ -38,7 +37,7 @@ static void run_spare(int socket, struct shared *shared) {
   struct request_header header;
   int32_t fds[MAX_FDS];
   size_t fd_count;
-  become_child(&machine, 0, shared, fds, 0);
+  become_child(&machine, 0, shared, NULL, 0);
   machine.channel = -1;
   /* The other spares' sockets: a copy that stayed open would keep them waiting when they are dropped. */
   for (int at = 0; at < state.count; at += 1) SYS1(close, state.spares[at].socket);
@@ -66,8 +65,7 @@ void make_spare(void) {
     state.fails = 1;
     return;
   }
-  struct clone_args arguments = {.flags = program.clone, .exit_signal = SIGNAL_CHILD};
-  long pid = program.clone & ~NEW_NAMESPACES ? -EINVAL : SYS2(clone3, &arguments, sizeof arguments);
+  long pid = clone_child(&program, state.recipe + sizeof program, state.recipe_length - sizeof program, shared);
   if (pid == 0) run_spare(pair[1], shared);
   SYS1(close, pair[1]);
   if (pid < 0) {

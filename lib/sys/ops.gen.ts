@@ -541,6 +541,22 @@ export interface GetPidOp extends Tolerant {
   readonly op: 'getPid'
 }
 
+/** Of the user namespace that the program's `clone` makes, as its first op: the agent reads it before the clone, makes it `owner`'s, lets no more than `processes` (0: any number) be in it, whoever they are, and writes its id maps. The child waits here until that is done. See user_namespaces(7). */
+export interface UsernsOp extends Tolerant {
+  readonly op: 'userns'
+  readonly uidMap: string
+  readonly gidMap: string
+  readonly owner?: number
+  readonly processes?: number
+}
+
+/** A pidfd of the child that was started as `child`. See pidfd_open(2). */
+export interface OpenChildOp extends Tolerant {
+  readonly op: 'openChild'
+  readonly child: number
+  readonly out: Slot
+}
+
 export type Op =
   | UnshareOp
   | SetnsOp
@@ -611,6 +627,8 @@ export type Op =
   | StatOp
   | ReadDirOp
   | GetPidOp
+  | UsernsOp
+  | OpenChildOp
 
 export type FieldType = 'u32' | 'u64' | 'i32' | 'i64' | 'str' | 'path' | 'strs' | 'bytes' | 'u32s' | 'fd' | 'out' | 'ops'
 
@@ -699,6 +717,8 @@ export const opDefinitions: Readonly<Record<Op['op'], OpDefinition>> = {
   stat: { code: 67, fields: [{ name: 'path', type: 'path' }], man: 'statx(2)', result: 'bytes' },
   readDir: { code: 68, fields: [{ name: 'path', type: 'path' }], man: 'getdents64(2)', result: 'bytes' },
   getPid: { code: 69, fields: [], man: 'getpid(2)', result: 'u64' },
+  userns: { code: 70, fields: [{ name: 'uidMap', type: 'str' }, { name: 'gidMap', type: 'str' }, { name: 'owner', type: 'u32', fallback: 0 }, { name: 'processes', type: 'u64', fallback: 0 }], man: 'user_namespaces(7)' },
+  openChild: { code: 71, fields: [{ name: 'child', type: 'u32' }, { name: 'out', type: 'out' }], man: 'pidfd_open(2)' },
 }
 
 export type FlagSet = 'CLONE' | 'MS' | 'MNT' | 'FSOPEN' | 'FSCONFIG' | 'FSMOUNT' | 'MOUNT_ATTR' | 'OPEN_TREE' | 'MOVE_MOUNT' | 'RESOLVE' | 'AT' | 'O' | 'CLOSE_RANGE' | 'SECBIT' | 'SECCOMP' | 'RLIMIT' | 'RENAME' | 'W' | 'S' | 'CAP'
