@@ -8,12 +8,13 @@ import type { Agent } from '../zygote/index.ts'
 import { signalNumber } from '../zygote/index.ts'
 import { launchExec } from './exec.ts'
 import { ContainerFiles } from './files.ts'
+import { Freezer } from './freezer.ts'
 import type { ContainerExit, ContainerInfo, ContainerState } from './info.ts'
 import { insideAgent } from './inside.ts'
 import { launchContainer, type RunningContainer, settleContainer } from './launch.ts'
 import { Log, type LogLine, type LogOptions } from './log.ts'
 import type { CommandOptions, StartOptions } from './options.ts'
-import { freeze, killContainer, thaw } from './pause.ts'
+import { killContainer } from './pause.ts'
 import { type Launched, Process, type Stdio } from './process.ts'
 import { type ContainerDirectory, currentRuntime, type Runtime } from './runtime.ts'
 import { argvOf, checkName, commandOf, limitsOf } from './settings.ts'
@@ -54,7 +55,8 @@ export class Container implements AsyncDisposable {
   readonly #log: Log
   readonly #exit: Promise<ContainerExit>
   #ended: ContainerExit | undefined
-  #state: ContainerState = 'running'
+  #state: Exclude<ContainerState, 'paused'> = 'running'
+  readonly #freezer: Freezer
   #removal: Promise<void> | undefined
   #execs = new Set<Process<string | Buffer>>()
 
@@ -67,6 +69,7 @@ export class Container implements AsyncDisposable {
     this.id = running.directory.id
     this.name = name
     this.pid = pid
+    this.#freezer = new Freezer(running, pid)
     this.fs = new ContainerFiles(() => this.#inside())
     this.#exit = main.then(
       ({ exitCode, signal, oomKilled, durationMs, usage }) => ({ exitCode, signal, oomKilled, durationMs, usage }),
@@ -80,6 +83,7 @@ export class Container implements AsyncDisposable {
     )
     void this.#exit.then((exit) => {
       this.#ended = exit
+      this.#freezer.end()
       if (this.#state !== 'removed') this.#state = 'stopped'
       log.end()
     })
@@ -129,7 +133,7 @@ export class Container implements AsyncDisposable {
   }
 
   get state(): ContainerState {
-    return this.#state
+    return this.#state === 'running' && this.#freezer.isPaused ? 'paused' : this.#state
   }
 
   /** The command's standard input, when the container was started with `stdin: 'pipe'` or a terminal. */
@@ -151,7 +155,7 @@ export class Container implements AsyncDisposable {
     this.#main.resize(size)
   }
 
-  /** Runs another command in the container. */
+  /** Runs another command in the container. Rejects with `container_not_running` when it is paused, too. */
   exec(command: string | readonly string[], options: CommandOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: CommandOptions): Process
   exec(command: string | readonly string[], options: CommandOptions = {}): Process<string | Buffer> {
@@ -167,6 +171,9 @@ export class Container implements AsyncDisposable {
 
   async #launchExec(argv: readonly string[], options: CommandOptions, stdio: Stdio): Promise<Launched> {
     this.#assertRunning()
+    await this.#freezer.untilFree()
+    if (this.#freezer.isPaused)
+      throw new StrakeError('container_not_running', `The container ${this.name} is paused.`, { hint: 'Let it go on first: c.unpause().' })
     return launchExec(this.#running, this.image.config, argv, options, stdio, () => this.#inside())
   }
 
@@ -187,7 +194,7 @@ export class Container implements AsyncDisposable {
   ): Promise<ContainerExit> {
     const grace = options.grace === undefined ? standardGrace : parseDuration(options.grace, 'grace')
     if (this.#ended) return this.#ended
-    if (this.#state === 'paused') await this.unpause()
+    if (this.#freezer.isPaused) await this.unpause()
     const signal = options.signal ?? stopSignalOf(this.image)
     if (grace > 0) {
       this.#running.child.kill(signalNumber(signal))
@@ -219,7 +226,7 @@ export class Container implements AsyncDisposable {
     return {
       id: this.id,
       name: this.name,
-      state: this.#state,
+      state: this.state,
       pid: this.pid,
       image: { digest: this.image.digest, tags: this.image.tags },
       command: spec.command.argv,
@@ -244,29 +251,23 @@ export class Container implements AsyncDisposable {
     if (limits) this.#cgroup().update(limits)
   }
 
-  /** Stops every process of the container where it is. */
+  /**
+   * Stops every process of the container where it is. Rejects with `container_not_running`, and with `timed_out` when one does not stop
+   * within 5 s.
+   */
   async pause(): Promise<void> {
     this.#assertRunning()
-    if (this.#state === 'paused') return
-    await freeze(this.#running, this.pid)
-    this.#state = 'paused'
+    await this.#freezer.pause()
   }
 
+  /** Lets a paused container go on. */
   async unpause(): Promise<void> {
-    if (this.#state !== 'paused') return
-    await thaw(this.#running)
-    this.#state = 'running'
+    if (!this.#ended) await this.#freezer.unpause()
   }
 
   /** Runs `work` while nothing in the container runs. */
   async whileFrozen<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#state !== 'running') return work()
-    await this.pause()
-    try {
-      return await work()
-    } finally {
-      await this.unpause()
-    }
+    return this.#ended ? work() : this.#freezer.during(work)
   }
 
   /** Where its upper is and what lies under it, for whoever makes a layer of it. */
@@ -305,7 +306,7 @@ export class Container implements AsyncDisposable {
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return `Container { ${this.name} ${this.#state}, pid ${this.pid}: ${this.#running.spec.command.argv.join(' ').slice(0, 80)} }`
+    return `Container { ${this.name} ${this.state}, pid ${this.pid}: ${this.#running.spec.command.argv.join(' ').slice(0, 80)} }`
   }
 
   async #inside(): Promise<Agent> {
