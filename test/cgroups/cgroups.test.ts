@@ -49,8 +49,7 @@ async function withGroup(limits: Parameters<Cgroups['create']>[1], body: (group:
     await group.remove()
   } catch (error) {
     await group.remove()
-    // uvu takes `details` of an error for the text of a comparison, and breaks on an object.
-    throw error instanceof StrakeError ? new Error(`${error.code}: ${error.stack}`) : error
+    throw error
   }
   for (const path of group.joinPaths) assert.not.ok(existsSync(dirname(path)), `${path} is still there`)
 }

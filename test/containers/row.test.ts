@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import { image } from '../../lib/index.ts'
+import { assertNoMoreFds, quietFds } from '../support/fds.ts'
 import { test } from '../support/uvu.ts'
-import { openFds, settled } from './traces.ts'
 
 const many = process.env.STRAKE_LONG_TESTS ? 10_000 : 500
 
@@ -18,11 +18,11 @@ test(`${many} containers in a row: file descriptors and memory stay flat, of thi
   const zygote = (await (await currentRuntime()).zygote()).agent.pid
   const warmUp = Math.min(200, many / 2)
   for (let count = 0; count < warmUp; count += 1) assert.is((await built.exec(['true'])).exitCode, 0)
-  const fds = await settled(openFds, () => false, 200)
+  const fds = await quietFds()
   const ownMemory = residentKilobytes('self')
   const zygoteMemory = residentKilobytes(zygote)
   for (let count = warmUp; count < many; count += 1) assert.is((await built.exec(['true'])).exitCode, 0)
-  assert.ok((await settled(openFds, (now) => now <= fds + 2)) <= fds + 2)
+  await assertNoMoreFds(fds + 2)
   assert.ok(residentKilobytes('self') < ownMemory + 60_000, `${ownMemory} kB became ${residentKilobytes('self')}`)
   assert.ok(residentKilobytes(zygote) < zygoteMemory + 200, `${zygoteMemory} kB became ${residentKilobytes(zygote)}`)
 })

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import type { ErrorCode, StrakeError } from '../../lib/errors/index.ts'
+import { openFds } from '../support/fds.ts'
 
 function read(path: string): string {
   try {
@@ -40,10 +41,6 @@ export function processesWith(marker: string): number[] {
   return pids().filter((pid) => pid !== process.pid && read(`/proc/${pid}/cmdline`).includes(marker))
 }
 
-export function openFds(): number {
-  return readdirSync('/proc/self/fd').length
-}
-
 /** Names of the directories of containers in the store. */
 export async function containerDirectories(): Promise<string[]> {
   const { store } = await currentRuntime()
@@ -69,6 +66,27 @@ export interface Traces {
   readonly fds: number
   readonly mounts: string
   readonly directories: readonly string[]
+  /** Of this process, as paths. */
+  readonly cgroups: readonly string[]
+}
+
+function directoriesIn(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [`${path}/${entry.name}`] : []))
+  } catch {
+    return []
+  }
+}
+
+/** The control groups that this process has made for its containers, in whichever hierarchy: `…/strake/<namespace>-<pid>-<start>/<group>`. */
+export function ownCgroups(directory = '/sys/fs/cgroup'): string[] {
+  return directoriesIn(directory).flatMap((path) =>
+    path.endsWith('/strake')
+      ? directoriesIn(path)
+          .filter((owner) => owner.split('/').at(-1)?.split('-')[1] === String(process.pid))
+          .flatMap(directoriesIn)
+      : ownCgroups(path),
+  )
 }
 
 async function traces(): Promise<Traces> {
@@ -77,6 +95,7 @@ async function traces(): Promise<Traces> {
     fds: openFds(),
     mounts: read('/proc/self/mountinfo'),
     directories: await containerDirectories(),
+    cgroups: ownCgroups(),
   }
 }
 
@@ -92,9 +111,17 @@ export async function quietTraces(): Promise<Traces> {
   return before
 }
 
-/** Nothing is left of what ran since `before`: no process, file descriptor, mount or directory. */
+/** `now` without what is fewer than before: a spare process, or a file descriptor, that has gone meanwhile is nothing that was left. */
+function leftOf(now: Traces, before: Traces): Traces {
+  return { ...now, processes: Math.max(now.processes, before.processes), fds: Math.max(now.fds, before.fds) }
+}
+
+/** Nothing is left of what ran since `before`: no process, file descriptor, mount, directory or control group. */
 export async function assertNothingLeft(before: Traces, what = ''): Promise<void> {
-  const now = await settled(traces, (each) => JSON.stringify(each) === JSON.stringify(before))
+  const now = await settled(
+    async () => leftOf(await traces(), before),
+    (each) => JSON.stringify(each) === JSON.stringify(before),
+  )
   assert.equal(now, before, what)
 }
 

@@ -1,8 +1,8 @@
-import { readdirSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { type DiffOptions, diffEntries, diffLayer, type PackOptions, walkTar } from '../../lib/layers/index.ts'
 import { flags, layout, type Op } from '../../lib/sys/index.ts'
 import { type Agent, confined } from '../../lib/zygote/index.ts'
+import { assertKeepsNoFds } from '../support/fds.ts'
 import { suite } from '../support/uvu.ts'
 import { dir, file, link, raw, symlink, tar } from './tar-maker.ts'
 import { readTree } from './tree-reader.ts'
@@ -204,9 +204,8 @@ test('more files than fit one request, and large ones, come whole; no fd is left
     mkdir('/d'),
   ])
   for (let each = 0; each < 40; each += 1) await agent.run([mkdir(`/d/${each}`), write(`/d/${each}/big`, 'y'.repeat(200_000))])
-  const before = readdirSync('/proc/self/fd').length
   const { descriptor } = await diffLayer(shop.store, agent)
-  assert.is(readdirSync('/proc/self/fd').length, before)
+  await assertKeepsNoFds(() => diffLayer(shop.store, agent), 3)
   let bytes = 0
   const names: string[] = []
   for await (const entry of walkTar(await shop.store.blobs.stream(descriptor.digest))) {
@@ -223,15 +222,15 @@ test('more files than fit one request, and large ones, come whole; no fd is left
 test('a reader that stops half-way leaves no fd open', async () => {
   await using agent = await shop.scratch()
   await agent.run(Array.from({ length: 60 }, (_, each) => write(`/f${each}`, 'x')))
-  const before = readdirSync('/proc/self/fd').length
-  let count = 0
-  for await (const entry of diffEntries(agent)) {
-    count += 1
-    if (count === 5) for await (const _ of entry.content as AsyncIterable<Uint8Array>) break
-    if (count === 7) break
-  }
-  assert.is(count, 7)
-  assert.is(readdirSync('/proc/self/fd').length, before)
+  await assertKeepsNoFds(async () => {
+    let count = 0
+    for await (const entry of diffEntries(agent)) {
+      count += 1
+      if (count === 5) for await (const _ of entry.content as AsyncIterable<Uint8Array>) break
+      if (count === 7) break
+    }
+    assert.is(count, 7)
+  })
 })
 
 test('an aborted diff ends, and stores nothing', async () => {

@@ -1,10 +1,11 @@
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import * as assert from 'uvu/assert'
 import { StrakeError } from '../../lib/errors/index.ts'
 import { idRange } from '../../lib/ids/index.ts'
 import { decodeRecords, flags, type Op } from '../../lib/sys/index.ts'
 import { type Connection, launchAgent } from '../../lib/zygote/index.ts'
+import { assertKeepsNoFds } from '../support/fds.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
 
@@ -22,10 +23,6 @@ function command(argv: readonly string[]): Op[] {
   return [{ op: 'exec', paths: [argv[0] ?? ''], argv, env: ['PATH=/usr/bin:/bin'] }]
 }
 
-function openFds(): number {
-  return readdirSync('/proc/self/fd').length
-}
-
 async function codeOf(promise: PromiseLike<unknown>): Promise<string> {
   return promise.then(
     () => 'resolved',
@@ -37,12 +34,10 @@ test('a request larger than a packet travels in a memfd, which is closed afterwa
   await using one = await agent()
   const [bytes] = (await one.run([{ op: 'getPid' }, { op: 'mount', source: 't', target: '/tmp', type: 'tmpfs' }])).results
   assert.is(bytes, 1)
-  const before = openFds()
   const data = Buffer.alloc(3_000_000, 'x')
-  await one.run([{ op: 'write', path: '/tmp/large', flags: O.O_CREAT | O.O_WRONLY, mode: 0o600, data }])
+  await assertKeepsNoFds(() => one.run([{ op: 'write', path: '/tmp/large', flags: O.O_CREAT | O.O_WRONLY, mode: 0o600, data }]))
   const [record] = (await one.run([{ op: 'stat', path: '/tmp/large' }])).results
   assert.is(decodeRecords(record as Uint8Array)[0]!.size, data.length)
-  assert.is(openFds(), before)
 })
 
 test('a reply larger than a packet arrives whole', async () => {
@@ -52,38 +47,39 @@ test('a reply larger than a packet arrives whole', async () => {
     { op: 'mount', source: 't', target: '/tmp', type: 'tmpfs' },
     ...names.map((name): Op => ({ op: 'mkdir', path: `/tmp/${name}`, mode: 0o700 })),
   ])
-  const before = openFds()
-  const [bytes] = (await one.run([{ op: 'readDir', path: '/tmp' }])).results
-  assert.ok((bytes as Uint8Array).length > 65_536)
-  assert.equal(
-    decodeRecords(bytes as Uint8Array)
-      .map(({ name }) => String(name))
-      .sort(),
-    names.sort(),
-  )
-  assert.ok(openFds() <= before)
+  names.sort()
+  await assertKeepsNoFds(async () => {
+    const [bytes] = (await one.run([{ op: 'readDir', path: '/tmp' }])).results
+    assert.ok((bytes as Uint8Array).length > 65_536)
+    assert.equal(
+      decodeRecords(bytes as Uint8Array)
+        .map(({ name }) => String(name))
+        .sort(),
+      names,
+    )
+  })
 })
 
 test('500 requests at once, each with an fd, are all answered in order', async () => {
   await using one = await agent()
   const fd = openSync('/dev/null', 'r')
-  const before = openFds()
-  const order: number[] = []
   const body = Buffer.alloc(2000)
-  await Promise.all(
-    Array.from({ length: 500 }, async (_, index) => {
-      const { results } = await one.run([{ op: 'getPid' }, { op: 'write', path: '/dev/null', flags: O.O_WRONLY, mode: 0, data: body }], {
-        given: fd,
-      })
-      assert.equal(results, [1])
-      order.push(index)
-    }),
-  )
-  assert.equal(
-    order,
-    Array.from({ length: 500 }, (_, index) => index),
-  )
-  assert.is(openFds(), before)
+  await assertKeepsNoFds(async () => {
+    const order: number[] = []
+    await Promise.all(
+      Array.from({ length: 500 }, async (_, index) => {
+        const { results } = await one.run([{ op: 'getPid' }, { op: 'write', path: '/dev/null', flags: O.O_WRONLY, mode: 0, data: body }], {
+          given: fd,
+        })
+        assert.equal(results, [1])
+        order.push(index)
+      }),
+    )
+    assert.equal(
+      order,
+      Array.from({ length: 500 }, (_, index) => index),
+    )
+  })
   closeSync(fd)
 })
 

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import * as assert from 'uvu/assert'
 import { image } from '../../lib/index.ts'
-import { openFds, processesWith, settled } from '../containers/traces.ts'
+import { processesWith, settled } from '../containers/traces.ts'
+import { assertNoMoreFds, quietFds } from '../support/fds.ts'
 import { test } from '../support/uvu.ts'
 
 const file = new URL('./fixtures/worker.ts', import.meta.url).href
@@ -17,7 +18,7 @@ function work(marker: string, ends: boolean): Worker {
 test('a worker that is terminated takes its own containers along, and nobody else’s', async () => {
   const built = await image('host').build()
   await using own = await built.start({ cmd: ['sleep', '1000'] })
-  const before = await settled(openFds, () => false, 300)
+  const before = await quietFds()
   const warnings: string[] = []
   const onWarning = (warning: Error): void => void warnings.push(warning.message)
   process.on('warning', onWarning)
@@ -38,7 +39,7 @@ test('a worker that is terminated takes its own containers along, and nobody els
     )
     assert.is((await own.exec(['echo', 'still here'])).stdout, 'still here\n')
   }
-  assert.is(await settled(openFds, (count) => count <= before), before)
+  await assertNoMoreFds(before)
   process.off('warning', onWarning)
   assert.equal(warnings, [])
 })
@@ -48,7 +49,7 @@ const many = process.env.STRAKE_LONG_TESTS ? 20 : 8
 test(`${many} workers in a row, each with a container, end by themselves and leave nothing`, async () => {
   const built = await image('host').build()
   await built.exec(['true'])
-  const before = await settled(openFds, () => false, 300)
+  const before = await quietFds()
   for (let round = 0; round < many; round += 1) {
     const worker = work('', true)
     const [said] = (await once(worker, 'message')) as [string]
@@ -56,7 +57,7 @@ test(`${many} workers in a row, each with a container, end by themselves and lea
     const [code] = (await once(worker, 'exit')) as [number]
     assert.is(code, 0)
   }
-  assert.is(await settled(openFds, (count) => count <= before), before)
+  await assertNoMoreFds(before)
   assert.is((await built.exec(['echo', 'main'])).stdout, 'main\n')
 })
 
