@@ -15,6 +15,7 @@ function commandOf(step: RunStep, stage: Stage): BuildCommand {
     cwd: step.cwd ?? workdirOf(settings),
     user: step.user ?? settings.User ?? '',
     network: step.network,
+    userns: step.userns,
     timeout: step.timeout,
   }
 }

@@ -12,6 +12,7 @@ export interface BuildCommand {
   /** Looked up in the image that is built: `name`, `uid`, `name:group`, `uid:gid`; empty for root. */
   readonly user: string
   readonly network: BuildNetwork
+  readonly userns?: 'private' | 'shared' | undefined
   /** Milliseconds. */
   readonly timeout?: number | undefined
   readonly signal?: AbortSignal | undefined

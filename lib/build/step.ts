@@ -29,6 +29,7 @@ export interface RunStep {
   readonly cwd?: string
   readonly user?: string
   readonly network: BuildNetwork
+  readonly userns?: 'private' | 'shared'
   /** Milliseconds; unlimited when absent. */
   readonly timeout?: number
 }

@@ -30,7 +30,7 @@ export async function launchExec(
   const command = commandSpec(
     argv,
     { ...confinementOf(spec), ...options },
-    { config, user, hostname: spec.hostname, rlimits: spec.command.rlimits },
+    { config, user, hostname: spec.hostname, rlimits: spec.command.rlimits, processes: spec.command.processes },
   )
   const plan = execPlan({
     container: child.id,
@@ -39,6 +39,7 @@ export async function launchExec(
     arch: spec.arch,
     hasNetwork: spec.network !== 'host',
     time: spec.time,
+    hasUsers: spec.users !== undefined,
     command,
   })
   const oomBefore = cgroup?.oomKills() ?? 0

@@ -8,7 +8,7 @@ import { type Joins, openJoins } from './joins.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Settled, type Stdio, usageOf } from './process.ts'
 import type { ContainerDirectory, Runtime } from './runtime.ts'
-import { checkHostname, commandSpec, containerSpec, limit, limitsOf } from './settings.ts'
+import { checkHostname, commandSpec, containerSpec, limit, limitsIn, limitsOf, usersOf } from './settings.ts'
 import { userOfImage } from './user.ts'
 
 /** What a container needs of an image. */
@@ -56,7 +56,7 @@ export interface ContainerRequest {
 export async function specOf(
   runtime: Runtime,
   request: ContainerRequest,
-  limited: { cgroups: number; rlimits: CommandSpec['rlimits'] },
+  limited: { cgroups: number; rlimits: CommandSpec['rlimits']; processes?: number | undefined },
   signal?: AbortSignal,
 ): Promise<{ spec: ContainerSpec; zygote: Zygote }> {
   const { image, options, directory } = request
@@ -65,13 +65,15 @@ export async function specOf(
   const layers = request.layers ?? (await layersOf(runtime, image, signal))
   const looked = userOfImage(zygote, layers, options.user ?? image.config.User)
   const user = looked instanceof Promise ? await looked : looked
-  const command = commandSpec(request.argv, options, { config: image.config, user, hostname, rlimits: limited.rlimits })
+  const users = usersOf(options.userns, zygote.ids, limited.processes)
+  const command = commandSpec(request.argv, options, { config: image.config, user, hostname, ...limitsIn(users, limited) })
   const spec = containerSpec(options, {
     zygotePath: directory.zygotePath,
     layers,
     hostname,
     volatile: true,
     ids: zygote.ids.kind,
+    users,
     cgroups: limited.cgroups,
     command,
     work: request.work,
@@ -87,12 +89,12 @@ export async function launchContainer(
   signal?: AbortSignal,
 ): Promise<RunningContainer> {
   const limits = limitsOf(request.options)
-  const { cgroup, rlimits } = limit(runtime.cgroups, request.directory.id.slice(0, 24), limits)
+  const { cgroup, rlimits, processes } = limit(runtime.cgroups, request.directory.id.slice(0, 24), limits)
   let joins: Joins | undefined
   try {
     joins = openJoins(cgroup?.joinPaths ?? [])
     const { fds, close } = joins
-    const { spec, zygote } = await specOf(runtime, request, { cgroups: Object.keys(fds).length, rlimits }, signal)
+    const { spec, zygote } = await specOf(runtime, request, { cgroups: Object.keys(fds).length, rlimits, processes }, signal)
     if (signal?.aborted) throw new StrakeError('aborted', 'The start was aborted.', { cause: signal.reason })
     const child = zygote.agent.start(
       planOf(spec).program,
@@ -106,13 +108,19 @@ export async function launchContainer(
         },
       },
     )
-    runtime.keepSpares(zygote, spec.network, () => preparedProgram(spec), spareCount)
+    keepSpares(runtime, zygote, spec)
     return { child, zygote, directory: request.directory, cgroup, spec }
   } catch (error) {
     joins?.close()
     await cgroup?.remove()
     throw error
   }
+}
+
+/** A container whose processes are counted is made from the start: no spare fits, and those that others find are left as they are. */
+function keepSpares(runtime: Runtime, zygote: Zygote, spec: ContainerSpec): void {
+  if (spec.users?.processes !== undefined) return
+  runtime.keepSpares(zygote, `${spec.network} ${spec.users ? 'private' : 'shared'}`, () => preparedProgram(spec), spareCount)
 }
 
 /** What a container used, once it has ended; its cgroup goes. */

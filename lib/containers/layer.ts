@@ -17,6 +17,7 @@ export interface LayerCommand {
   readonly cwd: string
   readonly user: string
   readonly network: 'none' | 'host'
+  readonly userns?: 'private' | 'shared' | undefined
   readonly timeout?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onOutput?: ((stream: 'stdout' | 'stderr', data: Uint8Array) => void) | undefined
@@ -100,6 +101,7 @@ export class LayerInProgress {
       cwd: command.cwd,
       user: command.user,
       network: command.network,
+      userns: command.userns,
       timeout: command.timeout,
       signal: command.signal,
       hostname: 'buildkitsandbox',

@@ -43,10 +43,16 @@ export interface ContainerOptions extends CommandOptions {
   /** CPUs' worth of time: 0.5 is half of one. Nothing stands in for it without a cgroup. */
   readonly cpus?: number | undefined
   /**
-   * Processes and threads, PID 1 included. Without a cgroup: RLIMIT_NPROC, which counts the processes that the container's user has in all
-   * containers of the store together, a handful of the engine's own among them (getrlimit(2)).
+   * Processes and threads of the container, PID 1 included. Without a cgroup the bound is that of a user namespace of its own
+   * (RLIMIT_NPROC, getrlimit(2)): see `userns`.
    */
   readonly pids?: number | undefined
+  /**
+   * `'private'`: a user namespace of its own (user_namespaces(7)), with the same ids as all others, inside the one that containers of a store
+   * share by default. A container with `pids` that no cgroup counts gets one too, unless `'shared'` is asked for: then RLIMIT_NPROC counts
+   * what its user has in all containers of the store together.
+   */
+  readonly userns?: 'private' | 'shared' | undefined
   /** Added to and taken from Docker's default set. */
   readonly capabilities?: CapabilityOptions | undefined
   /** Docker's JSON format, or `'unconfined'`. Default: Docker's profile. */

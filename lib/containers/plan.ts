@@ -1,13 +1,15 @@
 import { StrakeError } from '../errors/index.ts'
-import { type ContainerUser, lookUpUser } from '../ids/index.ts'
+import { type ContainerUser, type IdMap, lookUpUser } from '../ids/index.ts'
 import type { ImageData } from '../images/index.ts'
 import { planOf } from '../process/index.ts'
 import type { Plan } from '../sys/index.ts'
 import { layerPaths } from './launch.ts'
 import type { StartOptions } from './options.ts'
-import { argvOf, checkHostname, commandOf, commandSpec, containerSpec } from './settings.ts'
+import { argvOf, checkHostname, commandOf, commandSpec, containerSpec, usersOf } from './settings.ts'
 
 const exampleId = 'example'
+const usualIds: IdMap = [{ inside: 0, outside: 100_000, count: 65_536 }]
+const exampleIds = { uidMap: usualIds, gidMap: usualIds }
 
 /** A user by its number; a name is only known with the image unpacked, and stands as nobody's number. */
 function userFor(user: string | number | undefined): ContainerUser {
@@ -41,6 +43,7 @@ export function imagePlan(
       hostname,
       volatile: true,
       ids: 'subid',
+      users: usersOf(options.userns, exampleIds, undefined),
       cgroups: 0,
       command,
     }),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { type Cgroup, type Cgroups, checkLimits, type Limits, rlimitsFor } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
-import type { ContainerUser } from '../ids/index.ts'
+import { type ContainerUser, type IdRange, ownerOf, type PrivateUsers, sameIds } from '../ids/index.ts'
 import type { ExecutionConfig } from '../images/index.ts'
 import {
   type CommandSpec,
@@ -17,8 +17,10 @@ import {
   throttlePaths,
   type WindowSize,
 } from '../process/index.ts'
+import { flags } from '../sys/index.ts'
 import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
 
+const { RLIMIT } = flags
 const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const standardShm = 64 * 1024 * 1024
 const standardSize: WindowSize = { rows: 24, columns: 80 }
@@ -121,6 +123,18 @@ export interface CommandFacts {
   readonly user: ContainerUser
   readonly hostname: string
   readonly rlimits?: readonly Rlimit[]
+  /** See CommandSpec. */
+  readonly processes?: number | undefined
+}
+
+/** What is asked for one process cannot be more than what its container has. */
+function atMost(processes: number | undefined, limits: readonly Rlimit[]): readonly Rlimit[] {
+  if (processes === undefined) return limits
+  return limits.map((limit) =>
+    limit.resource === RLIMIT.RLIMIT_NPROC
+      ? { ...limit, soft: Math.min(limit.soft, processes), hard: Math.min(limit.hard, processes) }
+      : limit,
+  )
 }
 
 export function commandSpec(
@@ -130,7 +144,7 @@ export function commandSpec(
 ): CommandSpec {
   if (argv.length === 0 || argv[0] === '') throw invalid('The command is empty.')
   const tty = sizeOf(options.tty)
-  const own = parseRlimits(options.rlimits)
+  const own = atMost(facts.processes, parseRlimits(options.rlimits))
   const inherited = (facts.rlimits ?? []).filter((each) => !own.some(({ resource }) => resource === each.resource))
   return {
     argv,
@@ -140,6 +154,7 @@ export function commandSpec(
     tty,
     capabilities: resolveCapabilities(options.capabilities),
     rlimits: [...own, ...inherited],
+    processes: facts.processes,
     noNewPrivileges: options.noNewPrivileges ?? true,
     seccomp: options.seccomp,
     umask: options.umask ?? 0o022,
@@ -162,6 +177,8 @@ export function limitsOf(options: Pick<ContainerOptions, 'memory' | 'cpus' | 'pi
 export interface Limited {
   readonly cgroup: Cgroup | undefined
   readonly rlimits: readonly Rlimit[]
+  /** `pids` where no cgroup counts them. */
+  readonly processes?: number | undefined
 }
 
 /** Makes a cgroup where this machine lets us, and falls back on rlimits for what it does not. */
@@ -170,7 +187,37 @@ export function limit(cgroups: Cgroups, id: string, limits: Limits | undefined):
   const cgroup = cgroups.kind === 'none' ? undefined : cgroups.create(id, limits)
   const { ops } = rlimitsFor(limits, cgroup?.enforced)
   const rlimits = ops.flatMap((op) => (op.op === 'prlimit' ? [{ resource: op.resource, soft: op.soft, hard: op.hard }] : []))
-  return { cgroup, rlimits }
+  const isProcesses = ({ resource }: Rlimit): boolean => resource === RLIMIT.RLIMIT_NPROC
+  return { cgroup, rlimits: rlimits.filter((each) => !isProcesses(each)), processes: rlimits.find(isProcesses)?.soft }
+}
+
+let ownersGiven = 0
+
+/**
+ * The user namespace of a container that has one of its own: because it asks for one, or because `pids` are counted by nothing else (of which
+ * 'shared' is the refusal). Throws `invalid_argument`.
+ */
+export function usersOf(
+  option: ContainerOptions['userns'],
+  ids: Pick<IdRange, 'uidMap' | 'gidMap'>,
+  processes: number | undefined,
+): PrivateUsers | undefined {
+  if (option !== undefined && option !== 'private' && option !== 'shared') {
+    throw invalid(`userns must be 'private' or 'shared', not ${JSON.stringify(option)}.`)
+  }
+  if (option === 'shared' || (option === undefined && processes === undefined)) return undefined
+  if (processes === undefined) return { ...sameIds(ids), owner: 0 }
+  ownersGiven += 1
+  return { ...sameIds(ids), owner: ownerOf(ids, ownersGiven), processes }
+}
+
+/** The resource limits of a command. In a namespace that containers share a bound on processes is its user's own and no more. */
+export function limitsIn(
+  users: PrivateUsers | undefined,
+  { rlimits, processes }: Pick<Limited, 'rlimits' | 'processes'>,
+): Pick<CommandFacts, 'rlimits' | 'processes'> {
+  if (users || processes === undefined) return { rlimits, processes }
+  return { rlimits: [...rlimits, { resource: RLIMIT.RLIMIT_NPROC, soft: processes, hard: processes }] }
 }
 
 function hostFile(path: string): string {
@@ -200,6 +247,7 @@ export interface ContainerFacts {
   readonly hostname: string
   readonly volatile: boolean
   readonly ids: IdKind
+  readonly users?: PrivateUsers | undefined
   readonly cgroups: number
   readonly command: CommandSpec
   readonly work?: string | undefined
@@ -226,6 +274,7 @@ export function containerSpec(options: ContainerOptions, facts: ContainerFacts):
     cgroups: facts.cgroups,
     time: options.time ?? false,
     ids: facts.ids,
+    users: facts.users,
     arch,
     command: facts.command,
   }

@@ -1,9 +1,9 @@
 import { posix } from 'node:path'
 import { flags, type Op } from '../sys/index.ts'
-import { capabilityMask, filterAllows, type SeccompOptions, type SyscallName, seccompFilter } from './confinement/index.ts'
+import { capabilityMask, filterAllows, type Rlimit, type SeccompOptions, type SyscallName, seccompFilter } from './confinement/index.ts'
 import type { CommandSpec, IdKind } from './spec.ts'
 
-const { CLONE, CLOSE_RANGE, SECCOMP, O } = flags
+const { CLONE, CLOSE_RANGE, SECCOMP, O, RLIMIT } = flags
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** What the ops between the filter and the command's own first instruction need. */
@@ -149,16 +149,31 @@ export function confinementOf(command: CommandSpec, ids: IdKind, arch: 'x64' | '
   return { early: closed, inCommand: [filter], late: [filter] }
 }
 
+function limit({ resource, soft, hard }: Rlimit): Op {
+  return { op: 'prlimit', resource, soft, hard }
+}
+
+/** Where the hard limit is lower already it stays. */
+function processLimit(processes: number | undefined): Op[] {
+  if (processes === undefined) return []
+  return [{ op: 'prlimit', resource: RLIMIT.RLIMIT_NPROC, soft: processes, hard: processes, tolerate: ['EPERM'] }]
+}
+
 /** What the command's own process carries out, up to its exec. */
 export function commandOps(command: CommandSpec, ids: IdKind, confinement: Confinement): Op[] {
   const { uid, gid } = command.user
   const isSingle = ids === 'single'
+  // A bound on the user's processes is set in there: before it, the kernel would hold what all containers have against it.
+  const inNested = isSingle && uid !== 0 ? command.rlimits.filter(({ resource }) => resource === RLIMIT.RLIMIT_NPROC) : []
   return [
     { op: 'setSid' },
     ...(command.tty ? terminal() : pipes),
     { op: 'closeRange', first: 3, flags: CLOSE_RANGE.CLOSE_RANGE_CLOEXEC },
-    ...command.rlimits.map(({ resource, soft, hard }): Op => ({ op: 'prlimit', resource, soft, hard })),
+    // Before another namespace is made: what is in that is counted to its maker as well, who is PID 1's user.
+    ...processLimit(command.processes),
+    ...command.rlimits.filter((each) => !inNested.includes(each)).map(limit),
     ...(isSingle ? (uid === 0 ? [] : nestedUser(uid, gid)) : identity(command)),
+    ...inNested.map(limit),
     ...(isSingle && uid === 0
       ? ([
           {

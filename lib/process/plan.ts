@@ -1,3 +1,4 @@
+import type { PrivateUsers } from '../ids/index.ts'
 import { enterRootOps, freshUpper, overlayOps, preparedOps } from '../rootfs/index.ts'
 import { flags, type Op, Plan, type Program } from '../sys/index.ts'
 import { beforeCommand, commandOps, confinementOf } from './command.ts'
@@ -13,9 +14,33 @@ function joinCgroups(count: number): Op[] {
   return [...joins, { op: 'unshare', flags: CLONE.CLONE_NEWCGROUP }]
 }
 
-/** What is the same for all containers of these choices: carried out ahead of time by the zygote's spares. */
+/** The first ops in a user namespace of its own: uid 0 of it, and out of everybody's sight, as the zygote is. */
+function enterUsers({ uidMap, gidMap, owner, processes }: PrivateUsers): Op[] {
+  return [
+    { op: 'userns', uidMap, gidMap, owner, processes: processes ?? 0 },
+    ...(owner === 0 ? [] : ([{ op: 'setResUid', real: 0, effective: 0, saved: 0 }] satisfies Op[])),
+    { op: 'setDumpable', value: 0 },
+  ]
+}
+
+const privately = new WeakMap<readonly Op[], Map<string, readonly Op[]>>()
+
+/** The same namespace and the same list give the very same list. */
+function preparedPrivately(users: PrivateUsers, prepared: readonly Op[]): readonly Op[] {
+  const lists = privately.get(prepared) ?? new Map<string, readonly Op[]>()
+  privately.set(prepared, lists)
+  const key = users.uidMap + users.gidMap
+  const ops = lists.get(key) ?? [...enterUsers(users), ...prepared]
+  lists.set(key, ops)
+  return ops
+}
+
+/**
+ * What is the same for all containers of these choices: carried out ahead of time by the zygote's spares. A container whose processes are
+ * counted is like no other from its clone on, so nothing of it is.
+ */
 export function preparedProgram(
-  spec: Pick<ContainerSpec, 'network' | 'shmSize' | 'ids' | 'maskedPaths' | 'readonlyPaths' | 'command'>,
+  spec: Pick<ContainerSpec, 'network' | 'shmSize' | 'ids' | 'users' | 'maskedPaths' | 'readonlyPaths' | 'command'>,
 ): Program {
   const prepared = preparedOps({
     network: spec.network === 'host' ? 'host' : 'own',
@@ -25,7 +50,11 @@ export function preparedProgram(
     readonlyPaths: spec.readonlyPaths,
     bounding: capabilityMask(spec.command.capabilities),
   })
-  return { clone: ownNamespaces + (spec.network === 'host' ? 0 : CLONE.CLONE_NEWNET), prepared, ops: [] }
+  const { users } = spec
+  const clone = ownNamespaces + (spec.network === 'host' ? 0 : CLONE.CLONE_NEWNET) + (users ? CLONE.CLONE_NEWUSER : 0)
+  if (!users) return { clone, prepared, ops: [] }
+  if (users.owner === 0 && users.processes === undefined) return { clone, prepared: preparedPrivately(users, prepared), ops: [] }
+  return { clone, ops: [...enterUsers(users), ...prepared] }
 }
 
 /**
@@ -34,13 +63,14 @@ export function preparedProgram(
  * `limit_exceeded`.
  */
 export function planOf(spec: ContainerSpec): Plan {
-  const { clone, prepared } = preparedProgram(spec)
+  const { clone, prepared, ops: first } = preparedProgram(spec)
   // By clone3(2): after an unshare(2) only children are in a new time namespace, which may not share memory with their parent.
   const time = spec.time ? CLONE.CLONE_NEWTIME : 0
   const { command } = spec
   const confinement = confinementOf(command, spec.ids, spec.arch)
   const { upper, work, ops: upperOps } = freshUpper(spec.directory, spec.work)
   const ops: Op[] = [
+    ...first,
     ...joinCgroups(spec.cgroups),
     { op: 'setHostname', name: spec.hostname },
     ...(spec.domainname === undefined ? [] : ([{ op: 'setDomainname', name: spec.domainname }] satisfies Op[])),
@@ -68,7 +98,18 @@ export interface ExecSpec {
   readonly arch: 'x64' | 'arm64'
   readonly hasNetwork: boolean
   readonly time: boolean
+  /** The container has a user namespace of its own. */
+  readonly hasUsers?: boolean | undefined
   readonly command: CommandSpec
+}
+
+/**
+ * Enters the user namespace of a container that has one of its own: the command alone does. The copy of the zygote that waits for it stays
+ * outside, where nobody inside has rights over it, and where it may name the command's pid to the owner. With the namespace every
+ * capability comes, so that what takes them away follows here.
+ */
+function joinUsers(): Op[] {
+  return [{ op: 'setns', fd: 'container', flags: CLONE.CLONE_NEWUSER }]
 }
 
 /**
@@ -80,15 +121,22 @@ export function execPlan(spec: ExecSpec): Plan {
   const namespaces =
     ownNamespaces + CLONE.CLONE_NEWCGROUP + (spec.hasNetwork ? CLONE.CLONE_NEWNET : 0) + (spec.time ? CLONE.CLONE_NEWTIME : 0)
   const joins = joinCgroups(spec.cgroups).slice(0, spec.cgroups)
+  const confine: Op[] = [{ op: 'capBounding', keep: capabilityMask(spec.command.capabilities) }, ...confinement.early]
+  const command = commandOps(spec.command, spec.ids, confinement)
   return new Plan({
     clone: 0,
     ops: [
       ...joins,
+      ...(spec.hasUsers ? ([{ op: 'openChild', child: spec.container, out: 'container' }] satisfies Op[]) : []),
       { op: 'join', child: spec.container, flags: namespaces },
       ...beforeCommand(spec.command),
-      { op: 'capBounding', keep: capabilityMask(spec.command.capabilities) },
-      ...confinement.early,
-      { op: 'fork', flags: oneProcess | CLONE.CLONE_PARENT, main: 1, ops: commandOps(spec.command, spec.ids, confinement) },
+      ...(spec.hasUsers ? [] : confine),
+      {
+        op: 'fork',
+        flags: oneProcess | CLONE.CLONE_PARENT,
+        main: 1,
+        ops: [...(spec.hasUsers ? [...joinUsers(), ...confine] : []), ...command],
+      },
       { op: 'started' },
     ],
   })

@@ -1,4 +1,4 @@
-import type { ContainerUser } from '../ids/index.ts'
+import type { ContainerUser, PrivateUsers } from '../ids/index.ts'
 import type { EngineFiles, OverlaySpec } from '../rootfs/index.ts'
 import type { CapabilityName, Rlimit, SeccompProfile } from './confinement/index.ts'
 
@@ -21,6 +21,8 @@ export interface CommandSpec {
   /** The bounding set; what the command has of it depends on its user. */
   readonly capabilities: readonly CapabilityName[]
   readonly rlimits: readonly Rlimit[]
+  /** RLIMIT_NPROC that stands for a limit of the container: for what is counted with its other processes. */
+  readonly processes?: number | undefined
   readonly noNewPrivileges: boolean
   /** Docker's JSON format; the default profile when left out. */
   readonly seccomp?: SeccompProfile | 'unconfined' | undefined
@@ -53,6 +55,8 @@ export interface ContainerSpec {
   /** A time namespace of its own. */
   readonly time: boolean
   readonly ids: IdKind
+  /** A user namespace of its own inside the zygote's. */
+  readonly users?: PrivateUsers | undefined
   readonly arch: 'x64' | 'arm64'
   readonly command: CommandSpec
 }

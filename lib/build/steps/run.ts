@@ -10,14 +10,18 @@ export interface RunOptions {
   readonly user?: string | number
   /** Default `host`: the stack of the host, so that packages can be fetched. */
   readonly network?: BuildNetwork
+  /** A user namespace of its own: see ContainerOptions. */
+  readonly userns?: 'private' | 'shared'
   /** Milliseconds. Default: none. */
   readonly timeout?: number
 }
 
 /** A command as data; `invalid_argument` when it cannot be one. */
 export function runStep(command: string | readonly string[], options: RunOptions = {}): RunStep {
-  const { env = {}, cwd, user, network = 'host', timeout } = options
+  const { env = {}, cwd, user, network = 'host', userns, timeout } = options
   if (network !== 'host' && network !== 'none') throw invalidArgument('network', `must be 'host' or 'none', not ${JSON.stringify(network)}`)
+  if (userns !== undefined && userns !== 'private' && userns !== 'shared')
+    throw invalidArgument('userns', `must be 'private' or 'shared', not ${JSON.stringify(userns)}`)
   return Object.freeze({
     kind: 'run',
     command: checkCommand('run', command),
@@ -25,6 +29,7 @@ export function runStep(command: string | readonly string[], options: RunOptions
     ...(cwd === undefined ? {} : { cwd: checkText('cwd', cwd) }),
     ...(user === undefined ? {} : { user: checkUser('user', user) }),
     network,
+    ...(userns === undefined ? {} : { userns }),
     ...(timeout === undefined ? {} : { timeout: checkMilliseconds('timeout', timeout) }),
   })
 }
