@@ -31,6 +31,7 @@ export const errorCodes = [
   'store_invalid',
   'not_delegated',
   'address_in_use',
+  'store_full',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

@@ -27,6 +27,8 @@ export interface SnapshotOptions {
   readonly limits?: Partial<LayerLimits> | undefined
   readonly signal?: AbortSignal | undefined
   readonly onNotice?: ((notice: Notice) => void) | undefined
+  /** Waited for before a layer is read that is not unpacked yet: its blob may still be on its way. */
+  readonly ready?: ((layer: LayerSource) => Promise<void>) | undefined
   /** Called with each layer that is there, unpacked now or before. */
   readonly onLayer?: ((chainId: Digest, unpacked: boolean) => void) | undefined
 }
@@ -91,6 +93,7 @@ export class Snapshots {
     agents: AgentPool,
     options: SnapshotOptions,
   ): Promise<boolean> {
+    await options.ready?.(layer)
     return await this.#store.withLock(
       `snapshot-${hexOf(chainId)}`,
       async () => {
