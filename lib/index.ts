@@ -36,8 +36,10 @@ export {
   ns,
   type PlanOptions,
   plan,
+  registry,
   store,
 } from './fluent/index.ts'
 export type { NamespaceKind, NamespaceOptions } from './namespaces/index.ts'
 export type { CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
+export { type RegistryOptions, RegistryServer, type RegistryTls } from './registry/index.ts'
 export { type Op, Plan, type SystemCalls } from './sys/index.ts'

@@ -1,0 +1,2 @@
+export type { RegistryOptions, RegistryTls } from './options.ts'
+export { RegistryServer } from './server.ts'
