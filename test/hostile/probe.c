@@ -279,6 +279,35 @@ static void descriptors(void) {
   printf("descriptors\t%s\t%ld\n", strerrorname_np(errno), count);
 }
 
+static void flood(long processes) {
+  for (long each = 0; each < processes; each += 1)
+    if (fork() == 0) {
+      descriptors();
+      fflush(stdout);
+      for (;;) pause();
+    }
+  for (;;) pause();
+}
+
+static void flight(void) {
+  /* What is on its way counts for its sender's user, whatever process holds the socket (unix(7), ETOOMANYREFS). */
+  union { struct cmsghdr head; char bytes[CMSG_SPACE(200 * sizeof(int))]; } control;
+  char byte = 'x';
+  struct iovec part = {&byte, 1};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  int null = open("/dev/null", O_RDONLY), pair[2];
+  long count = 0;
+  control.head = (struct cmsghdr){CMSG_LEN(200 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+  for (int at = 0; at < 200; at += 1) ((int *)CMSG_DATA(&control.head))[at] = null;
+  while (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0) {
+    while (sendmsg(pair[0], &message, MSG_DONTWAIT) > 0) count += 200;
+    if (errno != EAGAIN) break;
+  }
+  printf("flight\t%s\t%ld\n", strerrorname_np(errno), count);
+  fflush(stdout);
+  for (;;) pause();
+}
+
 static void watches(void) {
   long count = 0;
   while (count < 100000 && inotify_init() >= 0) count += 1;
@@ -349,6 +378,8 @@ int main(int count, char **words) {
   else if (strcmp(what, "forks") == 0) forks();
   else if (strcmp(what, "memory") == 0) memory();
   else if (strcmp(what, "descriptors") == 0) descriptors();
+  else if (strcmp(what, "flood") == 0) flood(atol(words[2]));
+  else if (strcmp(what, "flight") == 0) flight();
   else if (strcmp(what, "watches") == 0) watches();
   else if (strcmp(what, "pipes") == 0) pipes();
   else if (strcmp(what, "fills") == 0) fills(words[2]);
