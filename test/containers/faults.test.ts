@@ -61,7 +61,11 @@ const runs: readonly [name: string, options: ContainerOptions][] = [
   ['without a network', {}],
   ['with the network of the host', { network: 'host' }],
   ['with a terminal', { tty: true }],
-  ['with a working directory, limits and a time namespace', { cwd: '/var/lib', pids: 50, memory: '256m', cpus: 1, rlimits: { nofile: 100 }, time: true }],
+  [
+    'with a working directory, limits and a time namespace',
+    { cwd: '/var/lib', pids: 50, memory: '256m', cpus: 1, rlimits: { nofile: 100 }, time: true },
+  ],
+  ['in a user namespace of its own', { userns: 'private', network: 'host' }],
   [
     'with a seccomp profile that is loaded late',
     {
@@ -93,6 +97,12 @@ test('each op of a command in a running container that fails is named, and leave
   await using container = await built.start({ cmd: ['sleep', '100'] })
   await failEach(() => container.exec(['true'], { user: 0 }))
   await failEach(() => container.exec(['true'], { tty: true }))
+  assert.is(container.state, 'running')
+})
+
+test('each op of a command that joins a user namespace and fails is named, and leaves nothing', async () => {
+  await using container = await built.start({ cmd: ['sleep', '100'], userns: 'private' })
+  await failEach(() => container.exec(['true'], { user: 65_534 }))
   assert.is(container.state, 'running')
 })
 
