@@ -1,9 +1,20 @@
-import { currentRuntime } from '../containers/index.ts'
-import { type GetOptions, Images, importRootfsFile, loadImages } from '../images/index.ts'
+import { currentRuntime, type Runtime } from '../containers/index.ts'
+import { ensureSnapshots, type GetOptions, Images, importRootfsFile, loadImages } from '../images/index.ts'
+import { type PullOptions, pullImage, type UnpackImage } from '../registry/index.ts'
 import { Image } from './handles.ts'
 
 async function stored(): Promise<Images> {
   return new Images((await currentRuntime()).store)
+}
+
+/** Unpacks a pulled image, so that it starts at once. */
+function unpackerOf(runtime: Runtime): UnpackImage {
+  return async (image, options) => {
+    if (runtime.hasUnpacked(image.layers)) return
+    const { ids } = await runtime.zygote()
+    await ensureSnapshots(runtime.store, image, (path) => runtime.agentFor(path), { ...options, ownership: ids.kind !== 'single' })
+    runtime.noteUnpacked(image.layers)
+  }
 }
 
 /** The images of the store (`$STRAKE_ROOT`). */
@@ -15,6 +26,17 @@ export const images = {
   /** Every image once, newest first. */
   async list(): Promise<readonly Image[]> {
     return (await (await stored()).list()).map((data) => new Image(data))
+  },
+  /**
+   * Brings an image from a registry into the store, under the name it is asked for by, and unpacks it. What is there already costs one request.
+   * Rejects with `registry_unauthorized`, `registry_denied`, `registry_not_found`, `registry_unavailable`, `registry_protocol`, `image_not_found`,
+   * `image_invalid`, `layer_invalid`, `digest_mismatch`, `size_mismatch`, `limit_exceeded`, `invalid_reference`, `aborted`.
+   *
+   * @example await images.pull('127.0.0.1:5000/app:2', { platform: 'linux/arm64', policy: 'missing' })
+   */
+  async pull(reference: string, options: PullOptions = {}): Promise<Image> {
+    const runtime = await currentRuntime()
+    return new Image(await pullImage(runtime.store, reference, options, unpackerOf(runtime)))
   },
   /** Takes a name away; the image stays. Rejects with `image_not_found`. */
   async untag(name: string): Promise<void> {

@@ -79,7 +79,8 @@ export class Images {
     const ref =
       digest === undefined
         ? refs.find((each) => each.name === familiarReference(reference))
-        : refs.find((each) => each.descriptor.digest === digest && inRepository(each, reference))
+        : (refs.find((each) => each.name === familiarReference({ ...reference, tag: undefined })) ??
+          refs.find((each) => each.descriptor.digest === digest && inRepository(each, reference)))
     return ref && (await this.#read(ref.descriptor, refs, options.platform))
   }
 
@@ -112,7 +113,8 @@ export class Images {
     const { descriptor: chosen } = await findManifest((each) => this.#store.blobs.read(each.digest, largestManifest), descriptor, platform)
     const tags = (refs ?? (await this.#store.refs.list()))
       .filter((each) => [descriptor.digest, chosen.digest].includes(each.descriptor.digest))
-      .flatMap((each) => each.name ?? [])
+      // What was pulled by its digest is kept by that, which is no tag.
+      .flatMap((each) => (each.name === undefined || each.name.includes('@') ? [] : each.name))
     return await readImage(this.#store.blobs, descriptor, { tags: [...new Set(tags)].sort(), platform })
   }
 

@@ -38,11 +38,16 @@ function descriptorFrom(value: Checked): Descriptor {
   })
 }
 
+export interface ManifestOptions {
+  /** Takes manifests whose config and layers are no image's, as an index has them beside its images (attestations, say). */
+  readonly artifacts?: boolean
+}
+
 /**
  * Parses a manifest or index. `mediaType` is what its descriptor or header says it is. One that reads as both, or says itself that it is something
  * else, is refused: two readers would see two images (CVE-2021-41190).
  */
-export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | Index {
+export function parseManifest(bytes: Uint8Array, mediaType: string, { artifacts = false }: ManifestOptions = {}): Manifest | Index {
   if (bytes.length > largestManifest)
     throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, {
       details: { limit: 'manifestBytes', maximum: largestManifest },
@@ -61,11 +66,12 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | 
     return { kind, mediaType, annotations, manifests: value.field('manifests').list(mostEntries).map(descriptorFrom) }
   }
   const config = descriptorFrom(value.field('config'))
-  if (kindOf(config.mediaType) !== 'config')
+  if (!artifacts && kindOf(config.mediaType) !== 'config')
     throw new StrakeError('image_invalid', `an artifact, not an image: its config is of type ${config.mediaType}`)
   const layers = value.field('layers').list(mostLayers).map(descriptorFrom)
   for (const each of layers) {
-    if (kindOf(each.mediaType) !== 'layer') throw new StrakeError('image_invalid', `a layer is of the unknown type ${each.mediaType}`)
+    if (!artifacts && kindOf(each.mediaType) !== 'layer')
+      throw new StrakeError('image_invalid', `a layer is of the unknown type ${each.mediaType}`)
   }
   return { kind, mediaType, annotations, config, layers }
 }

@@ -1,0 +1,106 @@
+import { type ErrorCode, StrakeError } from '../../errors/index.ts'
+
+/** Why an exchange came to nothing: the error to reject with, and whether the same request may do better later. */
+export interface Failure {
+  readonly error: StrakeError
+  readonly isFinal: boolean
+}
+
+const tlsCodes = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|ERR_SSL_|ERR_OSSL_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO$)/
+const protocolCodes = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_CONTENT_LENGTH_MISMATCH|ERR_HTTP_)/
+
+/** Reads a rejection of the HTTP client. The connection's own error may be below it. */
+export function networkFailure(error: unknown, url: URL): Failure {
+  if (error instanceof StrakeError) return { error, isFinal: true }
+  const code = codeOf(error)
+  const where = `${url.protocol}//${url.host}`
+  const said = error instanceof Error ? error.message || code : String(error)
+  const make = (kind: ErrorCode, hint?: string): StrakeError =>
+    new StrakeError(kind, `${where}: ${printable(said)}`, { cause: error, hint, details: { host: url.host, cause: code } })
+  if (tlsCodes.test(code))
+    return {
+      error: make(
+        'registry_unavailable',
+        'give its certificate authority by { tls: { ca } }, or { insecure: true } if that is what you want',
+      ),
+      isFinal: true,
+    }
+  if (protocolCodes.test(code)) return { error: make('registry_protocol'), isFinal: true }
+  if (code === 'ENOTFOUND') return { error: make('registry_unavailable', 'no such host: check the reference'), isFinal: true }
+  return { error: make('registry_unavailable', 'is the registry running, and is this its address?'), isFinal: false }
+}
+
+/** The code of an error, or of the one below it. */
+export function codeOf(error: unknown): string {
+  for (let each = error, depth = 0; depth < 5 && each instanceof Error; each = each.cause, depth += 1) {
+    if ('code' in each && typeof each.code === 'string') return each.code
+    if (each instanceof AggregateError) return codeOf(each.errors[0])
+  }
+  return ''
+}
+
+/** Text from elsewhere on one line of an error message. */
+export function printable(text: string, most = 300): string {
+  const flat = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim()
+  return flat.length > most ? `${flat.slice(0, most)}…` : flat
+}
+
+const byStatus: Readonly<Record<number, ErrorCode>> = {
+  401: 'registry_unauthorized',
+  403: 'registry_denied',
+  404: 'registry_not_found',
+  405: 'registry_denied',
+  408: 'registry_unavailable',
+  413: 'registry_denied',
+  429: 'registry_unavailable',
+}
+
+const hints: Partial<Record<ErrorCode, string>> = {
+  registry_unauthorized:
+    'give { auth: { username, password } }, or log in by docker or podman; some registries answer so where there is no such repository',
+  registry_denied: 'this user may not do that there',
+  registry_not_found: 'check host, repository and tag',
+}
+
+/** An answer that is a refusal, as an error: its code by the status, its words by the registry's own (distribution-spec, "Error Codes"). */
+export function refusal(status: number, body: Uint8Array, what: string, host: string): StrakeError {
+  const code = byStatus[status] ?? (status >= 500 ? 'registry_unavailable' : 'registry_protocol')
+  const errors = registryErrors(body)
+  const said = errors.map(({ code: name, message }) => [name, message].filter(Boolean).join(': ')).join('; ')
+  return new StrakeError(code, printable(`${host} answered ${status} to ${what}${said && `: ${said}`}`, 600), {
+    hint: hints[code],
+    details: { host, status, errors },
+  })
+}
+
+function registryErrors(body: Uint8Array): { code: string; message: string }[] {
+  let value: unknown
+  try {
+    value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString())
+  } catch {
+    return []
+  }
+  if (typeof value !== 'object' || value === null || !('errors' in value) || !Array.isArray(value.errors)) return []
+  return (value.errors as unknown[]).slice(0, 10).flatMap((each) => {
+    if (typeof each !== 'object' || each === null) return []
+    const { code, message } = each as Record<string, unknown>
+    return [{ code: typeof code === 'string' ? printable(code, 60) : '', message: typeof message === 'string' ? printable(message) : '' }]
+  })
+}
+
+export function protocolError(message: string, details?: Readonly<Record<string, unknown>>, cause?: unknown): StrakeError {
+  return new StrakeError('registry_protocol', printable(message, 600), {
+    details,
+    cause,
+    hint: 'is it a registry, and is nothing between that answers in its place?',
+  })
+}
+
+/** What a call that was aborted rejects with. */
+export function abortedError(signal: AbortSignal): StrakeError {
+  return new StrakeError('aborted', 'the call was aborted', { cause: signal.reason })
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortedError(signal)
+}

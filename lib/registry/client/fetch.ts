@@ -1,0 +1,101 @@
+import { StrakeError } from '../../errors/index.ts'
+import { kindOf, type Manifest, parseManifest } from '../../images/index.ts'
+import type { Descriptor, Digest, Store } from '../../store/index.ts'
+import { parallelOf } from './check.ts'
+import { download } from './download.ts'
+import { throwIfAborted } from './failure.ts'
+import type { PullOptions, TransferEvent } from './options.ts'
+import { inParallel } from './parallel.ts'
+import { Records } from './records.ts'
+import type { FetchedManifest, Repository } from './repository.ts'
+
+export interface FetchContext {
+  readonly store: Store
+  readonly repository: Repository
+  /** Its signal is that of the repository's session. */
+  readonly control: AbortController
+  readonly options: PullOptions
+}
+
+export interface FetchOptions {
+  readonly only?: 'config'
+  /** Called with each layer that is in the store now. */
+  readonly onLayer?: (digest: Digest) => void
+}
+
+const deepestIndex = 4
+const mostManifests = 1000
+/** Bytes: a config is read into memory. */
+const largestConfig = 8 * 1024 * 1024
+/** Bytes. */
+const largestBlob = 64 * 1024 * 1024 * 1024
+
+/** Brings a manifest with all that it points to into the store: an index with every manifest of it, what it is for. Children come before their parents. */
+export async function fetchAll(context: FetchContext, root: FetchedManifest, options: FetchOptions = {}): Promise<void> {
+  const manifests: FetchedManifest[] = []
+  const blobs = new Map<Digest, { readonly descriptor: Descriptor; readonly kind: 'config' | 'layer' }>()
+  const seen = new Set<Digest>()
+  const visit = async (fetched: FetchedManifest, depth: number): Promise<void> => {
+    if (seen.has(fetched.descriptor.digest)) return
+    seen.add(fetched.descriptor.digest)
+    if (depth > deepestIndex) throw limit('indexDepth', deepestIndex, 'levels of indexes')
+    if (seen.size > mostManifests) throw limit('manifests', mostManifests, 'manifests in an index')
+    const parsed = parseManifest(fetched.bytes, fetched.descriptor.mediaType, { artifacts: true })
+    if (parsed.kind === 'index') for (const each of parsed.manifests) await visit(await childOf(context, each), depth + 1)
+    else for (const each of blobsOf(parsed, options)) blobs.set(each.descriptor.digest, each)
+    manifests.push(fetched)
+  }
+  await visit(root, 0)
+  const wanted = [...blobs.values()]
+  for (const each of wanted)
+    checkSize(each.descriptor, each.kind === 'config' ? largestConfig : (context.options.limits?.blobBytes ?? largestBlob))
+  await inParallel(wanted, parallelOf(context.options), context.control, async ({ descriptor, kind }) => {
+    await fetchBlob(context, descriptor, kind)
+    if (kind === 'layer') options.onLayer?.(descriptor.digest)
+  })
+  for (const { bytes, descriptor } of manifests) await context.store.blobs.put(bytes, { digest: descriptor.digest, size: descriptor.size })
+}
+
+async function childOf({ store, repository }: FetchContext, child: Descriptor): Promise<FetchedManifest> {
+  const kind = kindOf(child.mediaType)
+  if (kind !== 'manifest' && kind !== 'index')
+    throw new StrakeError('image_invalid', `an index points to ${child.mediaType}, which is no manifest`)
+  if ((await store.blobs.size(child.digest)) === child.size) return { descriptor: child, bytes: await store.blobs.read(child.digest) }
+  return await repository.manifest(child.digest, child)
+}
+
+function blobsOf({ config, layers }: Manifest, { only }: FetchOptions): { descriptor: Descriptor; kind: 'config' | 'layer' }[] {
+  const all = [{ descriptor: config, kind: 'config' as const }]
+  return only === 'config' ? all : [...all, ...layers.map((descriptor) => ({ descriptor, kind: 'layer' as const }))]
+}
+
+function checkSize({ digest, size }: Descriptor, most: number): void {
+  if (size > most) throw limit('blobBytes', most, `bytes in the blob ${digest}`)
+}
+
+function limit(name: string, maximum: number, what: string): StrakeError {
+  return new StrakeError('limit_exceeded', `more than ${maximum} ${what} (limit ${name})`, { details: { limit: name, maximum } })
+}
+
+async function fetchBlob({ store, repository, options, control }: FetchContext, blob: Descriptor, kind: 'config' | 'layer'): Promise<void> {
+  throwIfAborted(control.signal)
+  const { digest, size } = blob
+  const tell = (phase: TransferEvent['phase'], bytes: number): void => options.onProgress?.({ phase, kind, digest, bytes, total: size })
+  const records = new Records(store)
+  const there = await store.blobs.size(digest)
+  if (there !== undefined) {
+    if (there !== size)
+      throw new StrakeError('size_mismatch', `the blob ${digest} has ${there} bytes, not ${size} as the manifest says`, {
+        details: { expected: size, actual: there },
+      })
+    tell('present', size)
+    return
+  }
+  tell('download', 0)
+  await store.blobs.put(
+    download(repository, blob, (bytes) => tell('download', bytes)),
+    { digest, size },
+  )
+  tell('done', size)
+  if (kind === 'layer') await records.noteRepository(repository.host, digest, repository.name)
+}

@@ -1,0 +1,204 @@
+import { StrakeError } from '../../errors/index.ts'
+import {
+  checkLayerCount,
+  familiarReference,
+  findManifest,
+  formatPlatform,
+  hostPlatform,
+  type ImageConfig,
+  type ImageData,
+  Images,
+  kindOf,
+  type Manifest,
+  matchesPlatform,
+  type Platform,
+  parseConfig,
+  parsePlatform,
+  parseReference,
+  type Reference,
+  readImage,
+} from '../../images/index.ts'
+import type { Descriptor, Digest, Store } from '../../store/index.ts'
+import { manifestName, oneOf, parallelOf, rejection, sourceAnnotation, storeName } from './check.ts'
+import { fetchAll } from './fetch.ts'
+import { mirrorsOf, type Source } from './mirrors.ts'
+import type { PullOptions } from './options.ts'
+import { linked } from './parallel.ts'
+import { type FetchedManifest, Repository } from './repository.ts'
+import { type UnpackImage, Unpacking } from './unpacking.ts'
+
+/** Which images of a multi-platform one are wanted; undefined for that of this machine. */
+type Wanted = Platform | 'all' | undefined
+
+interface Request {
+  readonly store: Store
+  readonly reference: Reference
+  readonly wanted: Wanted
+  readonly options: PullOptions
+  readonly unpack: UnpackImage | undefined
+}
+
+/**
+ * Brings an image from a registry into the store, under the name that it was asked for by, and unpacks it. Rejects with `invalid_reference`,
+ * `invalid_argument`, `registry_…`, `image_not_found` (none for the platform, or none in the store with `policy: 'never'`), `image_invalid`,
+ * `digest_mismatch`, `size_mismatch`, `layer_invalid`, `limit_exceeded`, `store_full`, `aborted`: then no name of the store has changed. Layers that had
+ * arrived whole are found there by the next try, until they are pruned.
+ *
+ * @param unpack unpacks layers as they arrive; without it the image stays packed until it is run
+ */
+export async function pullImage(store: Store, reference: string, options: PullOptions = {}, unpack?: UnpackImage): Promise<ImageData> {
+  const request: Request = { store, reference: parseReference(reference), wanted: wantedOf(options.platform), options, unpack }
+  const policy = oneOf('policy', options.policy, ['always', 'missing', 'never'], 'always')
+  parallelOf(options)
+  using _ = store.hold()
+  try {
+    const local = await findLocal(request)
+    if (local && (policy !== 'always' || request.reference.digest !== undefined)) return await unpacked(request, local.image)
+    if (policy === 'never')
+      throw new StrakeError('image_not_found', `there is no image ${familiarReference(request.reference)} in the store`, {
+        hint: "policy 'missing' or 'always' asks the registry for it",
+        details: { reference },
+      })
+    return await fromSources(request, local)
+  } catch (error) {
+    throw rejection(error, options.signal)
+  }
+}
+
+function wantedOf(platform: string | undefined): Wanted {
+  if (platform === undefined || platform === 'all') return platform
+  if (typeof platform !== 'string') throw new StrakeError('invalid_argument', 'platform is a string, for example linux/arm64')
+  return parsePlatform(platform)
+}
+
+interface Local {
+  readonly descriptor: Descriptor
+  readonly image: ImageData
+}
+
+/** What the store has under that name, if it is whole and for the platform that is wanted. */
+async function findLocal({ store, reference, wanted }: Request): Promise<Local | undefined> {
+  const descriptor = await store.refs.get(storeName(reference))
+  if (descriptor === undefined || (wanted === 'all' && kindOf(descriptor.mediaType) !== 'index')) return undefined
+  try {
+    const platform = wanted === 'all' ? undefined : wanted
+    const image = await readImage(store.blobs, descriptor, { platform, tags: await tagsOf(store, descriptor) })
+    if (
+      !matchesPlatform(image.platform, platform ?? hostPlatform) &&
+      (platform !== undefined || descriptor.annotations?.[sourceAnnotation])
+    )
+      return undefined
+    for (const { digest } of image.layers) if (!(await store.blobs.has(digest))) return undefined
+    return { descriptor, image }
+  } catch (error) {
+    if (error instanceof StrakeError) return undefined
+    throw error
+  }
+}
+
+async function tagsOf(store: Store, { digest }: Descriptor): Promise<string[]> {
+  return (await store.refs.list()).flatMap((each) =>
+    each.descriptor.digest === digest && each.name && !each.name.includes('@') ? [each.name] : [],
+  )
+}
+
+/** Asks the mirrors, and then the registry itself: what one does not have or does wrong, the next may. */
+async function fromSources(request: Request, local: Local | undefined): Promise<ImageData> {
+  const { reference, options } = request
+  const sources: Source[] = [...mirrorsOf(options.mirrors), { host: reference.domain, prefix: '', isMirror: false }]
+  for (const source of sources) {
+    try {
+      return await fromSource(request, source, local)
+    } catch (error) {
+      if (!source.isMirror || options.signal?.aborted || !(error instanceof StrakeError)) throw error
+      if (['invalid_argument', 'store_invalid', 'store_busy', 'store_full', 'kernel_refused'].includes(error.code)) throw error
+    }
+  }
+  throw new StrakeError('registry_unavailable', 'there is no registry to ask')
+}
+
+async function fromSource(request: Request, source: Source, local: Local | undefined): Promise<ImageData> {
+  const { reference, options } = request
+  const { control, unlink } = linked(options.signal)
+  try {
+    const own = { ...options, signal: control.signal, ...(source.isMirror ? { auth: undefined, tls: undefined } : {}) }
+    const repository = new Repository(source.host, reference.repository, own, 'pull', source.prefix)
+    if (local && (await isCurrent(repository, reference, local))) return await unpacked(request, local.image)
+    return await fetchImage(request, repository, control)
+  } finally {
+    unlink()
+  }
+}
+
+/** Whether the name stands for the same as in the store: by one HEAD. */
+async function isCurrent(repository: Repository, reference: Reference, { descriptor }: Local): Promise<boolean> {
+  const head = await repository.headManifest(manifestName(reference))
+  return head !== undefined && (head.digest === descriptor.digest || head.digest === descriptor.annotations?.[sourceAnnotation])
+}
+
+async function unpacked({ unpack, wanted, options }: Request, image: ImageData): Promise<ImageData> {
+  if (unpack && isForHere(image, wanted)) await unpack(image, { signal: options.signal, limits: options.limits })
+  return image
+}
+
+/** An image for another machine is of no use unpacked, and is pulled to be looked at or passed on. */
+function isForHere(image: Pick<ImageConfig, 'platform'>, wanted: Wanted): boolean {
+  return wanted === undefined || matchesPlatform(image.platform, hostPlatform)
+}
+
+async function fetchImage(request: Request, repository: Repository, control: AbortController): Promise<ImageData> {
+  const { store, reference, wanted } = request
+  const root = await repository.manifest(manifestName(reference))
+  if (wanted === 'all') {
+    await fetchAll({ store, repository, control, options: request.options }, root)
+    await store.refs.set(storeName(reference), root.descriptor)
+    const image = await readImage(store.blobs, root.descriptor, { tags: await tagsOf(store, root.descriptor) })
+    return await unpacked(request, image)
+  }
+  const fetched = new Map<Digest, FetchedManifest>([[root.descriptor.digest, root]])
+  const { descriptor, manifest } = await findManifest(
+    async (each) => {
+      const found = fetched.get(each.digest) ?? (await repository.manifest(each.digest, each))
+      fetched.set(each.digest, found)
+      return found.bytes
+    },
+    root.descriptor,
+    wanted,
+  )
+  const bytes = fetched.get(descriptor.digest)?.bytes ?? Buffer.alloc(0)
+  return await fetchOne(request, repository, control, { descriptor, manifest, bytes, root: root.descriptor })
+}
+
+interface Chosen {
+  readonly descriptor: Descriptor
+  readonly manifest: Manifest
+  readonly bytes: Buffer
+  /** What the name stands for in the registry: the manifest itself, or the index it is in. */
+  readonly root: Descriptor
+}
+
+async function fetchOne(request: Request, repository: Repository, control: AbortController, chosen: Chosen): Promise<ImageData> {
+  const { store, reference, wanted, options, unpack } = request
+  const { descriptor, manifest, bytes, root } = chosen
+  const context = { store, repository, control, options }
+  await fetchAll(context, { descriptor, bytes }, { only: 'config' })
+  const config = parseConfig(await store.blobs.read(manifest.config.digest))
+  checkLayerCount(config, manifest.layers.length)
+  if (wanted !== undefined && wanted !== 'all' && !matchesPlatform(config.platform, wanted))
+    throw new StrakeError('image_not_found', `the image is for ${formatPlatform(config.platform)}, not for ${formatPlatform(wanted)}`, {
+      details: { wanted, offered: [formatPlatform(config.platform)] },
+    })
+  const plain: Descriptor = { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size }
+  const image = await readImage(store.blobs, plain)
+  const unpacking = new Unpacking(image, isForHere(config, wanted) ? unpack : undefined, control, options)
+  try {
+    await fetchAll(context, { descriptor, bytes }, { onLayer: (digest) => unpacking.arrived(digest) })
+  } catch (error) {
+    await unpacking.fail(error)
+    throw error
+  }
+  await unpacking.end()
+  const annotations = root.digest === plain.digest ? {} : { annotations: { [sourceAnnotation]: root.digest } }
+  await store.refs.set(storeName(reference), { ...plain, ...annotations })
+  return { ...image, tags: (await new Images(store).find(plain.digest))?.tags ?? [] }
+}

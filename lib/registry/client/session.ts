@@ -1,0 +1,221 @@
+import { StrakeError } from '../../errors/index.ts'
+import { Authorizer } from './authorizer.ts'
+import { type Certificates, givenCertificates, storedCertificates } from './certificates.ts'
+import { type FoundCredentials, givenCredentials, storedCredentials } from './credentials.ts'
+import { type Connecting, dispatcherFor } from './dispatcher.ts'
+import { type Answer, type ExchangeRequest, exchange, type Method, type RequestBody } from './exchange.ts'
+import { networkFailure, printable, protocolError, throwIfAborted } from './failure.ts'
+import { isLoopback } from './hosts.ts'
+import { defaultTimeouts, type RemoteOptions, type RemoteTimeouts } from './options.ts'
+import { isTransient, longestRetryAfter, pause, pauseBefore, retryAfter } from './retry.ts'
+
+export interface RegistryRequest {
+  readonly method: Method
+  /** From the registry's root (`v2/…`), or a URL that the registry itself has given. */
+  readonly target: string | URL
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: RequestBody | undefined
+  /** What a token must be good for: `repository:library/debian:pull`. */
+  readonly scopes: readonly string[]
+  /** Whether it may be sent again after an error of the network; default that of its method. */
+  readonly isRepeatable?: boolean
+}
+
+const mostRedirects = 5
+const redirects: readonly number[] = [301, 302, 303, 307, 308]
+/** Docker Hub's registry is not where its name says. */
+const hub = 'registry-1.docker.io'
+const agent = 'strake/1 (+https://www.npmjs.com/package/strake)'
+
+/** Which of http and https a host was last found to speak. */
+const schemes = new Map<string, { readonly base: URL; readonly until: number }>()
+const schemeLife = 60_000
+
+/** Speaks with one registry: finds out how, says who asks where it is asked to, tries again where that helps. */
+export class Session {
+  /** As in references: `docker.io`, `127.0.0.1:5000`. */
+  readonly host: string
+  readonly signal: AbortSignal | undefined
+  readonly #options: RemoteOptions
+  readonly #repository: string
+  readonly #timeouts: RemoteTimeouts
+  readonly #retries: number
+  #base: Promise<URL> | undefined
+  #certificates: Promise<Certificates> | undefined
+  #authorizer: Authorizer | undefined
+
+  /** @param repository whose credentials are looked for, where a user has several for one host */
+  constructor(host: string, repository: string, options: RemoteOptions) {
+    this.host = host
+    this.signal = options.signal
+    this.#options = options
+    this.#repository = repository
+    this.#timeouts = { ...defaultTimeouts, ...withoutUndefined(options.timeouts ?? {}) }
+    this.#retries = options.retries ?? 4
+    for (const [name, value] of [...Object.entries(this.#timeouts), ['retries', this.#retries] as const])
+      if (!Number.isInteger(value) || value < 0)
+        throw new StrakeError('invalid_argument', `${name} must be a whole number, not ${String(value)}`)
+    if (options.tls) givenCertificates(options.tls)
+    if (options.auth) givenCredentials(options.auth)
+  }
+
+  /** The answer to a request, of whatever status but those that are worth another try. Rejects with `registry_unavailable`, `registry_unauthorized`, …. */
+  async send(request: RegistryRequest): Promise<Answer> {
+    const base = await this.base()
+    const url = typeof request.target === 'string' ? new URL(request.target, base) : request.target
+    const isRepeatable = request.isRepeatable ?? request.method !== 'POST'
+    return await this.#repeat(url, isRepeatable, () => this.#authorized(request, url, base))
+  }
+
+  /** Where the registry is: https, or for a host that is named insecure or is this machine, http if nothing there speaks TLS. */
+  base(): Promise<URL> {
+    this.#base ??= this.#findBase()
+    return this.#base
+  }
+
+  async #findBase(): Promise<URL> {
+    const host = this.host === 'docker.io' ? hub : this.host
+    const { insecure } = this.#options
+    const secure = urlOf(`https://${host}/`, this.host)
+    if (insecure === false || !(insecure || isLoopback(secure.hostname))) return secure
+    const known = schemes.get(host)
+    if (known && known.until > Date.now()) return known.base
+    const plain = urlOf(`http://${host}/`, this.host)
+    const base = (await this.#speaksTls(secure)) ? secure : plain
+    schemes.set(host, { base, until: Date.now() + schemeLife })
+    return base
+  }
+
+  async #speaksTls(url: URL): Promise<boolean> {
+    const request = { method: 'GET', url: new URL('v2/', url), headers: { 'user-agent': agent }, signal: this.signal } as const
+    try {
+      await (await this.#exchange(request, true)).discard()
+      return true
+    } catch (error) {
+      throwIfAborted(this.signal)
+      const { error: failure } = networkFailure(error, url)
+      const code = failure.details?.cause
+      // A certificate that is not believed is one: who does not ask for `insecure` is told, and not served without TLS.
+      return (
+        typeof code === 'string' && /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|ERR_SSL_.*ALERT)/.test(code)
+      )
+    }
+  }
+
+  async #repeat(url: URL, isRepeatable: boolean, attempt: () => Promise<Answer>): Promise<Answer> {
+    for (let tries = 1; ; tries += 1) {
+      throwIfAborted(this.signal)
+      const isLast = tries > this.#retries
+      let wait = pauseBefore(tries)
+      try {
+        const answer = await attempt()
+        if (!isTransient(answer.status) || isLast) return answer
+        const asked = retryAfter(answer.header('retry-after'))
+        if (asked !== undefined && asked > longestRetryAfter) return answer
+        if (!isRepeatable && answer.status !== 429 && answer.status !== 503) return answer
+        await answer.discard()
+        wait = asked ?? wait
+      } catch (error) {
+        throwIfAborted(this.signal)
+        const failure = networkFailure(error, url)
+        if (failure.isFinal || isLast || !isRepeatable) {
+          schemes.delete(url.host)
+          throw failure.error
+        }
+      }
+      await pause(wait, this.signal)
+    }
+  }
+
+  async #authorized(request: RegistryRequest, url: URL, base: URL): Promise<Answer> {
+    // A URL that the registry gave may be another host's: that one learns nothing.
+    if (url.origin !== base.origin) return await this.#follow(this.#requestOf(request, url, undefined), base)
+    const authorizer = this.#authorizerFor(base)
+    let said = await authorizer.header(request.scopes)
+    let answer = await this.#follow(this.#requestOf(request, url, said), base)
+    // Twice: what was said first may have been a token of the cache that is no longer good.
+    for (let round = 0; round < 2 && answer.status === 401 && answer.url.origin === base.origin; round += 1) {
+      const next = await authorizer.respond(answer, request.scopes, said)
+      if (next === undefined) return answer
+      await answer.discard()
+      said = next
+      answer = await this.#follow(this.#requestOf(request, url, said), base)
+    }
+    return answer
+  }
+
+  #requestOf(request: RegistryRequest, url: URL, authorization: string | undefined): ExchangeRequest {
+    const headers = { 'user-agent': agent, ...request.headers, ...(authorization === undefined ? {} : { authorization }) }
+    return { method: request.method, url, headers, body: request.body, signal: this.signal }
+  }
+
+  /** Follows redirects. To another host no credentials, cookies or client certificates go along (CVE-2020-15157). */
+  async #follow(request: ExchangeRequest, base: URL): Promise<Answer> {
+    let current = request
+    for (let hops = 0; ; hops += 1) {
+      const answer = await this.#exchange(current, current.url.origin === base.origin)
+      if (!redirects.includes(answer.status) || !(current.method === 'GET' || current.method === 'HEAD')) return answer
+      await answer.discard()
+      const location = answer.header('location')
+      const next = nextUrl(location, current.url)
+      if (next === undefined)
+        throw protocolError(`${current.url.host} redirects to ${JSON.stringify(printable(location ?? '', 100))}, which is not followed`)
+      if (hops >= mostRedirects) throw protocolError(`${base.host} redirects more than ${mostRedirects} times`, { maximum: mostRedirects })
+      const { authorization: _, ...headers } = current.headers
+      current = { ...current, url: next, headers: next.origin === base.origin ? current.headers : headers }
+    }
+  }
+
+  async #exchange(request: ExchangeRequest, isOwn: boolean): Promise<Answer> {
+    this.#certificates ??= this.#options.tls ? Promise.resolve(givenCertificates(this.#options.tls)) : storedCertificates(this.host)
+    const { ca, ...client } = await this.#certificates
+    const connecting: Connecting = {
+      certificates: isOwn ? { ca, ...client } : { ca },
+      insecure: this.#options.insecure === true,
+      timeout: this.#timeouts.connect,
+    }
+    return await exchange(request, await dispatcherFor(request.url, connecting), this.#timeouts)
+  }
+
+  #authorizerFor(base: URL): Authorizer {
+    this.#authorizer ??= new Authorizer({
+      base,
+      credentials: () => this.#credentials(),
+      send: (request) =>
+        this.#repeat(request.url, true, () =>
+          this.#follow({ ...request, headers: { 'user-agent': agent, ...request.headers } }, request.url),
+        ),
+      signal: this.signal,
+    })
+    return this.#authorizer
+  }
+
+  async #credentials(): Promise<FoundCredentials> {
+    const { auth } = this.#options
+    if (auth) return { credentials: givenCredentials(auth), problems: [] }
+    return await storedCredentials(this.host, this.#repository, { signal: this.signal })
+  }
+}
+
+function urlOf(text: string, host: string): URL {
+  try {
+    return new URL(text)
+  } catch (cause) {
+    throw new StrakeError('invalid_reference', `${JSON.stringify(host)} is not the address of a registry`, { cause })
+  }
+}
+
+function nextUrl(location: string | undefined, from: URL): URL | undefined {
+  if (location === undefined) return undefined
+  try {
+    const url = new URL(location, from)
+    const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && from.protocol === 'http:')
+    return isSafe && url.username === '' && url.password === '' ? url : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function withoutUndefined<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Partial<T>
+}
