@@ -94,6 +94,8 @@ export async function launchContainer(
   try {
     joins = openJoins(cgroup?.joinPaths ?? [])
     const { fds, close } = joins
+    const announced = request.layers === undefined ? runtime.uses.begin(request.directory.name, request.image) : undefined
+    if (announced) await announced
     const { spec, zygote } = await specOf(runtime, request, { cgroups: Object.keys(fds).length, rlimits, processes }, signal)
     if (signal?.aborted) throw new StrakeError('aborted', 'The start was aborted.', { cause: signal.reason })
     const child = zygote.agent.start(

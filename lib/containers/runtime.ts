@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Cgroups, openCgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
-import { currentOwner, type Digest, defaultRoot, isAlive, ownedName, ownerIn, Store } from '../store/index.ts'
+import { currentOwner, type Digest, defaultRoot, isAlive, ownedName, ownerIn, Store, snapshotKey } from '../store/index.ts'
 import { decodeRecords, flags, type Op, type Program } from '../sys/index.ts'
 import { type Agent, closeZygote, confined, type Zygote, zygoteOf } from '../zygote/index.ts'
+import { ImageUses } from './uses.ts'
 
 /** A container's directory in the store: its upper, its work directory. */
 export interface ContainerDirectory {
@@ -41,6 +42,7 @@ export class Runtime {
   readonly store: Store
   readonly snapshots: Snapshots
   readonly cgroups: Cgroups
+  readonly uses: ImageUses
   #janitor: { readonly zygote: Zygote; readonly agent: Promise<Agent> } | undefined
   #zygote: Zygote | undefined
   readonly #doomed: { name: string; done: () => void }[] = []
@@ -54,6 +56,7 @@ export class Runtime {
     this.store = store
     this.snapshots = new Snapshots(store)
     this.cgroups = cgroups
+    this.uses = new ImageUses(store, () => this.forgetUnpacked())
   }
 
   static async open(root: string): Promise<Runtime> {
@@ -98,6 +101,7 @@ export class Runtime {
   async adopt(chainId: Digest, directory: ContainerDirectory): Promise<void> {
     const { agent } = await this.zygote()
     const path = this.snapshots.agentPath(chainId)
+    await this.store.note(snapshotKey(chainId))
     await agent.run([
       {
         op: 'rename',
@@ -126,6 +130,7 @@ export class Runtime {
 
   /** Removes a container's directory, whoever its files belong to. Resolves when it is gone; never rejects. */
   remove(directory: ContainerDirectory): Promise<void> {
+    this.uses.end(directory.name)
     return new Promise((done) => {
       this.#doomed.push({ name: directory.name, done })
       this.#startRemoval()
@@ -138,6 +143,7 @@ export class Runtime {
 
   /** As `remove`, a few milliseconds later and together with others: the fewer words with the remover, the better for short commands. */
   removeSoon(directory: ContainerDirectory): void {
+    this.uses.end(directory.name)
     this.#doomed.push({ name: directory.name, done: () => undefined })
     this.#removalTimer ??= setTimeout(() => {
       this.#removalTimer = undefined
@@ -209,6 +215,7 @@ export class Runtime {
     } finally {
       await agent.close()
       await closeZygote(this.store.root)
+      this.uses.close()
       this.cgroups.close()
     }
   }

@@ -14,6 +14,7 @@ export interface SnapshotOptions {
 export async function snapshot(container: Container, options: SnapshotOptions = {}): Promise<ImageData> {
   const { runtime, directory } = container.parts
   const { image } = container
+  using _ = runtime.store.hold()
   const isRunning = container.state === 'running' || container.state === 'paused'
   const layer = await container.whileFrozen(() => commitUpper(runtime, directory, image.layers.at(-1)?.chainId, { keeps: true }))
   const tags = options.tag === undefined ? [] : typeof options.tag === 'string' ? [options.tag] : options.tag

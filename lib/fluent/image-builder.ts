@@ -158,8 +158,10 @@ export class ImageBuilder {
    * @example const built = await image('host').run('date > /built').build({ tag: 'app' })
    */
   async build(options: BuildOptions = {}): Promise<Image> {
+    const runtime = await currentRuntime()
+    using _ = runtime.store.hold()
     try {
-      return new Image(await buildImage(this.steps, options, await buildRuntime(await currentRuntime())))
+      return new Image(await buildImage(this.steps, options, await buildRuntime(runtime)))
     } catch (error) {
       if (!(error instanceof BuildError)) throw error
       const { hint, cause, details } = error

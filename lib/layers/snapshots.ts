@@ -1,6 +1,6 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type Digest, failedWith, hexOf, type Store } from '../store/index.ts'
+import { type Digest, failedWith, hexOf, type Store, snapshotKey } from '../store/index.ts'
 import { decodeRecords, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { chainIds } from './ids.ts'
@@ -67,6 +67,8 @@ export class Snapshots {
   /** Makes sure that every layer, the bottom one first, is unpacked. Resolves to their chainIDs. Rejects as `unpackLayer` does. */
   async ensure(layers: readonly LayerSource[], agentFor: AgentFor, options: SnapshotOptions = {}): Promise<Digest[]> {
     const chain = chainIds(layers.map(({ diffId }) => diffId))
+    using _ = this.#store.hold()
+    await this.#store.note(...chain.map(snapshotKey))
     const agents = new AgentPool(agentFor)
     try {
       if ((await this.#missing(chain)) > 0) await this.reclaim(agentFor)
@@ -154,6 +156,7 @@ export class Snapshots {
    * directory stays where it is and false comes back.
    */
   async adopt(chainId: Digest, directory: string): Promise<boolean> {
+    await this.#store.note(snapshotKey(chainId))
     try {
       await rename(directory, this.path(chainId))
       return true

@@ -76,10 +76,6 @@ export class Hold implements Disposable {
     renameSync(temporary, this.#path)
   }
 
-  has(key: HoldKey): boolean {
-    return this.#kept.has(key)
-  }
-
   release(): void {
     if (this.#isReleased) return
     this.#isReleased = true
