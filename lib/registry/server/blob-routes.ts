@@ -15,7 +15,8 @@ export function blobRoutes(store: Store, repositories: Repositories): Route[] {
   const get = async (exchange: Exchange, name: string, reference: string): Promise<void> => {
     const repository = repositoryOf(name)
     const digest = digestFrom(reference)
-    const size = await repositories.blobSize(repository, digest)
+    // Who pushes asks by HEAD, and does not send again what is there.
+    const size = await (exchange.method === 'HEAD' ? repositories.reserve(repository, digest) : repositories.blobSize(repository, digest))
     if (size === undefined) throw unknown(digest)
     await sendBlob(exchange, store, digest)
   }

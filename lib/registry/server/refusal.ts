@@ -52,6 +52,7 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof StrakeError) {
     if (error.code === 'image_invalid') return new Refusal(400, 'MANIFEST_INVALID', error.message, { detail: { ...error.details } })
     if (error.code === 'limit_exceeded') return new Refusal(413, 'SIZE_INVALID', error.message, { detail: { ...error.details } })
+    if (error.code === 'store_full') return new Refusal(507, 'UNKNOWN', 'no space is left for it')
     if (error.code === 'store_busy') return new Refusal(503, 'UNKNOWN', 'the store is busy', { headers: { 'Retry-After': '5' } })
   }
   if (failedWith(error, 'ENOSPC', 'EDQUOT', 'EFBIG')) return new Refusal(507, 'UNKNOWN', 'no space is left for it')

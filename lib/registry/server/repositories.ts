@@ -1,5 +1,6 @@
+import { stat } from 'node:fs/promises'
 import { largestManifest } from '../../images/index.ts'
-import { algorithmOf, type Descriptor, type Digest, digestOf, isDigest, type Store } from '../../store/index.ts'
+import { algorithmOf, type Descriptor, type Digest, digestOf, failedWith, isDigest, type Store } from '../../store/index.ts'
 import { Catalog } from './catalog.ts'
 import { type Form, parseForm } from './form.ts'
 import { Links } from './links.ts'
@@ -45,17 +46,33 @@ export class Repositories {
     const found = isDigestLike(reference)
       ? (await this.#reach(repository)).manifests.get(digestFrom(reference))?.descriptor
       : (await this.#catalog.shelf(repository))?.tags.get(reference)
-    if (found !== undefined && (await this.#store.blobs.has(found.digest))) return found
+    if (found !== undefined && (await this.#sizeOf(found.digest)) !== undefined) return found
     throw new Refusal(404, 'MANIFEST_UNKNOWN', 'the repository has no such manifest', { detail: { reference: reference.slice(0, 200) } })
   }
 
   /** Bytes of a blob; undefined when the repository does not have it. */
   async blobSize(repository: Repository, digest: Digest): Promise<number | undefined> {
-    if (!(await this.#links.has(repository, digest))) {
-      const { blobs, manifests } = await this.#reach(repository)
-      if (!blobs.has(digest) && !manifests.has(digest)) return undefined
+    return (await this.#isPart(repository, digest)) ? await this.#sizeOf(digest) : undefined
+  }
+
+  /** As `blobSize`, and garbage collection leaves the blob alone for a while: for whoever means to name it in a manifest. */
+  async reserve(repository: Repository, digest: Digest): Promise<number | undefined> {
+    return (await this.#isPart(repository, digest)) ? await this.#store.blobs.size(digest) : undefined
+  }
+
+  async #isPart(repository: Repository, digest: Digest): Promise<boolean> {
+    if (await this.#links.has(repository, digest)) return true
+    const { blobs, manifests } = await this.#reach(repository)
+    return blobs.has(digest) || manifests.has(digest)
+  }
+
+  async #sizeOf(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await stat(this.#store.blobs.path(digest))).size
+    } catch (error) {
+      if (failedWith(error, 'ENOENT')) return undefined
+      throw error
     }
-    return await this.#store.blobs.size(digest)
   }
 
   /** Makes a blob that is in the store part of a repository. */
@@ -88,7 +105,7 @@ export class Repositories {
   async #checkParts(repository: Repository, form: Form): Promise<void> {
     const missing: Digest[] = []
     for (const part of [...form.blobs, ...form.manifests]) {
-      const size = await this.blobSize(repository, part.digest)
+      const size = await this.reserve(repository, part.digest)
       if (size !== undefined && size !== part.size)
         throw new Refusal(400, 'MANIFEST_INVALID', `${part.digest} has ${size} bytes, not ${part.size}`, {
           detail: { digest: part.digest },

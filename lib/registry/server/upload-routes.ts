@@ -83,7 +83,7 @@ async function mount(repositories: Repositories, exchange: Exchange, name: strin
   const from = exchange.query.get('from')
   // Without `from` it could be looked for everywhere, which would tell a client what other repositories hold.
   const source = from === null || from === '' ? repository : repositoryOf(from)
-  if ((await repositories.blobSize(source, digest)) === undefined) return false
+  if ((await repositories.reserve(source, digest)) === undefined) return false
   await repositories.link(repository, digest)
   created(exchange, name, digest)
   return true
