@@ -10,6 +10,7 @@ import {
   snapshot,
 } from '../containers/index.ts'
 import { type ExecutionConfig, type HistoryEntry, type ImageData, type ImageLayer, Images } from '../images/index.ts'
+import { type PushOptions, type PushResult, pushImage } from '../registry/index.ts'
 import type { Plan } from '../sys/index.ts'
 
 export type PlanOptions = StartOptions & { readonly argv?: readonly string[] | undefined }
@@ -70,6 +71,16 @@ export class Image {
     const images = new Images((await currentRuntime()).store)
     await images.tag(this.data, name)
     return new Image(await images.get(this.digest))
+  }
+
+  /**
+   * Sends it to a registry under a tag: what is there already is not sent again. Layers made by builds, which the store has uncompressed, are compressed on
+   * their way. Rejects with `registry_unauthorized`, `registry_denied`, `registry_unavailable`, `registry_protocol`, `invalid_reference`, `aborted`.
+   *
+   * @example await built.push('127.0.0.1:5000/app:2', { auth: { username: 'me', password } })
+   */
+  async push(reference: string, options: PushOptions = {}): Promise<PushResult> {
+    return await pushImage((await currentRuntime()).store, this.data, reference, options)
   }
 
   /** Starts a container with the image's command, or that of the options. It is yours: `await using`, or `remove()`. */

@@ -186,6 +186,26 @@ export class Repository {
     return url
   }
 
+  /** How far an upload has come, and where it goes on; undefined when the registry does not know it any more. */
+  async uploadStatus(location: URL): Promise<{ readonly received: number; readonly location: URL } | undefined> {
+    const answer = await this.session.send({ method: 'GET', target: location, scopes: this.scopes })
+    await answer.discard()
+    if (answer.status !== 204 && answer.status !== 202 && answer.status !== 200) return undefined
+    const range = /^(?:bytes=)?0-([0-9]{1,16})$/.exec(answer.header('range') ?? '')
+    // Nothing yet is said by `0-0` or by no range at all: one byte more or less is settled by the registry, which refuses what does not fit.
+    const received = range === null || Number(range[1]) === 0 ? 0 : Number(range[1]) + 1
+    return { received, location: answer.header('location') === undefined ? location : await this.locationOf(answer) }
+  }
+
+  /** Gives an upload up that was not needed. Never rejects. */
+  async cancelUpload(location: URL): Promise<void> {
+    try {
+      await (await this.session.send({ method: 'DELETE', target: location, scopes: this.scopes })).discard()
+    } catch {
+      // Registries forget such uploads by themselves.
+    }
+  }
+
   async sendUpload(
     method: 'PUT' | 'PATCH',
     target: URL,

@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto'
+import { open, rm } from 'node:fs/promises'
+import { type Descriptor, type Digest, type Store, toDigest } from '../../store/index.ts'
+import { compress, type PushCompression } from './compress.ts'
+
+export interface CompressedFile {
+  readonly path: string
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+}
+
+/**
+ * Compresses a layer of the store into a file that is there while `use` runs. A file and no blob: pushing once must not cost half as much disk for
+ * ever, and what it became is remembered, so that a second push to the same place needs no file at all.
+ *
+ * @param onBytes told how many bytes of the layer have been taken in
+ */
+export async function withCompressed<T>(
+  store: Store,
+  layer: Descriptor,
+  compression: PushCompression,
+  onBytes: (bytes: number) => void,
+  use: (file: CompressedFile) => Promise<T>,
+): Promise<T> {
+  const path = store.temporary('tmp', 'compressed')
+  try {
+    const hash = createHash('sha256')
+    let size = 0
+    const handle = await open(path, 'wx', 0o600)
+    try {
+      for await (const piece of compress(counted(await store.blobs.stream(layer.digest), onBytes), compression)) {
+        hash.update(piece)
+        for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
+        size += piece.length
+      }
+    } finally {
+      await handle.close()
+    }
+    return await use({ path, digest: toDigest('sha256', hash.digest('hex')), size })
+  } finally {
+    await rm(path, { force: true })
+  }
+}
+
+async function* counted(stream: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  let bytes = 0
+  for await (const piece of stream) {
+    bytes += piece.length
+    onBytes(bytes)
+    yield piece
+  }
+}
