@@ -32,6 +32,7 @@ export const errorCodes = [
   'not_delegated',
   'address_in_use',
   'store_full',
+  'image_in_use',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

@@ -31,6 +31,7 @@ class ArchiveReader implements Archive {
   readonly #small = new Map<string, Buffer>()
   readonly #blobs = new Map<string, BlobInfo>()
   readonly #links = new Map<string, string>()
+  readonly #byDigest = new Map<Digest, Buffer>()
   #smallBytes = 0
 
   constructor(store: Store) {
@@ -50,7 +51,9 @@ class ArchiveReader implements Archive {
         throw new StrakeError('limit_exceeded', 'the archive has too many small files', {
           details: { limit: 'archiveBytes', maximum: smallFiles },
         })
-      this.#small.set(path, Buffer.concat(pieces))
+      const bytes = Buffer.concat(pieces)
+      this.#small.set(path, bytes)
+      for (const algorithm of ['sha256', 'sha512'] as const) this.#byDigest.set(digestOf(bytes, algorithm), bytes)
       return
     }
     const named = /^blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(path)
@@ -79,15 +82,16 @@ class ArchiveReader implements Archive {
     return this.#blobs.get(this.#resolve(normal(path)))
   }
 
-  async stream({ digest }: Descriptor): Promise<ByteStream> {
-    const small = this.#bytesOf(digest)
-    if (small) return [small]
-    if (await this.#store.blobs.has(digest)) return await this.#store.blobs.stream(digest)
-    throw new StrakeError('image_invalid', `the archive lacks the blob ${digest}`, { details: { digest } })
+  async has({ digest }: Descriptor): Promise<boolean> {
+    return this.#byDigest.has(digest) || (await this.#store.blobs.has(digest))
   }
 
-  #bytesOf(digest: Digest): Buffer | undefined {
-    return [...this.#small.values()].find((bytes) => digestOf(bytes, digest.startsWith('sha512') ? 'sha512' : 'sha256') === digest)
+  async stream(descriptor: Descriptor): Promise<ByteStream> {
+    const { digest } = descriptor
+    const small = this.#byDigest.get(digest)
+    if (small) return [small]
+    if (await this.has(descriptor)) return await this.#store.blobs.stream(digest)
+    throw new StrakeError('image_invalid', `the archive lacks the blob ${digest}`, { details: { digest } })
   }
 }
 

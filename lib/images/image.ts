@@ -36,6 +36,8 @@ export interface ImageData {
   readonly size: number
   readonly annotations: Readonly<Record<string, string>>
   readonly descriptor: Descriptor
+  /** What a further name is given to: the index of a multi-platform image that it was found by, unless a platform was asked for; else the manifest. */
+  readonly root: Descriptor
 }
 
 export interface ReadOptions {
@@ -44,7 +46,7 @@ export interface ReadOptions {
   readonly tags?: readonly string[] | undefined
 }
 
-const deepestIndex = 4
+export const deepestIndex = 4
 
 /** Reads an image from blobs. `image_invalid` when it is not a well-formed one, `image_not_found` when an index has none for the platform. */
 export async function readImage(blobs: Blobs, descriptor: Descriptor, options: ReadOptions = {}): Promise<ImageData> {
@@ -73,8 +75,13 @@ export async function readImage(blobs: Blobs, descriptor: Descriptor, options: R
     history: config.history,
     size: chosen.size + manifest.config.size + layers.reduce((sum, layer) => sum + layer.size, 0),
     annotations: manifest.annotations,
-    descriptor: { mediaType: chosen.mediaType, digest: chosen.digest, size: chosen.size },
+    descriptor: bare(chosen),
+    root: bare(options.platform === undefined ? descriptor : chosen),
   }
+}
+
+function bare({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size }
 }
 
 /** Follows indexes down to the manifest for a platform. `read` gives a checked blob. */

@@ -1,11 +1,13 @@
+import { readdir } from 'node:fs/promises'
 import { StrakeError } from '../errors/index.ts'
-import { type Descriptor, type Digest, digestOf, isDigest, type Ref, type Store } from '../store/index.ts'
+import { type Descriptor, type Digest, digestOf, isDigest, ownerIn, type Ref, type Store } from '../store/index.ts'
 import { checkLayerCount, formatConfig, type ImageConfig } from './config.ts'
 import { findManifest, type ImageData, readImage } from './image.ts'
 import { largestManifest } from './manifest.ts'
 import { configMediaType, manifestMediaType } from './media-types.ts'
 import type { Platform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
+import { surveyImages } from './survey.ts'
 
 /** An image to be stored, whose layers' blobs are there already. */
 export interface NewImage {
@@ -13,6 +15,11 @@ export interface NewImage {
   /** Bottom first; as many as `config.diffIds`. */
   readonly layers: readonly Descriptor[]
   readonly annotations?: Readonly<Record<string, string>>
+}
+
+export interface RemoveOptions {
+  /** Removes an image that containers run from. Default false. */
+  readonly force?: boolean | undefined
 }
 
 export interface GetOptions {
@@ -118,9 +125,9 @@ export class Images {
     return await readImage(this.#store.blobs, descriptor, { tags: [...new Set(tags)].sort(), platform })
   }
 
-  /** Gives an image one more name, taken from whatever image had it. */
-  async tag(image: Pick<ImageData, 'descriptor'>, tag: string): Promise<void> {
-    await this.#store.refs.set(nameOf(tag), image.descriptor)
+  /** Gives an image one more name, taken from whatever image had it. A multi-platform image gets it as a whole. */
+  async tag(image: Pick<ImageData, 'root'>, tag: string): Promise<void> {
+    await this.#store.refs.set(nameOf(tag), image.root)
   }
 
   /** Takes a name away; the image stays. Rejects with `image_not_found`. */
@@ -130,23 +137,33 @@ export class Images {
       throw new StrakeError('image_not_found', `no image is named ${JSON.stringify(name)}`, { details: { reference: tag } })
   }
 
-  /** Removes an image with all its names. Its blobs and snapshots go when nothing else uses them, with the next `prune`. */
-  async remove(name: string): Promise<ImageData> {
+  /**
+   * Removes an image with all its names. Its blobs and snapshots go when nothing else uses them, with the next `prune`. Rejects with
+   * `image_not_found`, and with `image_in_use` while containers run from it; forced, it goes all the same, and they run on.
+   */
+  async remove(name: string, options: RemoveOptions = {}): Promise<ImageData> {
     const image = await this.get(name)
-    for (const { descriptor } of await this.#store.refs.list()) {
-      const { descriptor: chosen } = await this.#resolve(descriptor)
-      if (chosen?.digest === image.digest) await this.#store.refs.remove(descriptor.digest)
-    }
+    const gone = (await surveyImages(this.#store)).filter(
+      ({ descriptor, manifests }) => descriptor.digest === image.root.digest || (manifests.length === 1 && manifests[0] === image.digest),
+    )
+    const users = options.force ? [] : await this.#usersOf(gone.flatMap(({ manifests }) => manifests))
+    if (users.length > 0)
+      throw new StrakeError('image_in_use', `${JSON.stringify(name)} is in use by containers of process ${users.join(', ')}`, {
+        hint: 'remove the containers first; with { force: true } the image goes and they run on',
+        details: { reference: name, digest: image.digest, processes: users },
+      })
+    for (const { descriptor } of gone) await this.#store.refs.remove(descriptor.digest)
     return image
   }
 
-  async #resolve(descriptor: Descriptor): Promise<{ descriptor: Descriptor | undefined }> {
-    try {
-      return await findManifest((each) => this.#store.blobs.read(each.digest, largestManifest), descriptor, undefined)
-    } catch (error) {
-      if (error instanceof StrakeError) return { descriptor: undefined }
-      throw error
-    }
+  /** Pids of the living processes that have containers of these. */
+  async #usersOf(manifests: readonly Digest[]): Promise<number[]> {
+    const held = this.#store.holds.held()
+    const owners = new Set(manifests.flatMap((digest) => [...(held.get(`image:${digest}`) ?? [])]))
+    if (owners.size === 0) return []
+    // A process holds an image a while longer than its last container.
+    const busy = new Set((await readdir(this.#store.path('containers'))).map(ownerIn))
+    return [...owners].filter((owner) => busy.has(owner)).map((owner) => Number(owner.split('-')[0]))
   }
 }
 

@@ -3,14 +3,25 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import type { LayerLimits } from '../layers/index.ts'
-import { type Descriptor, failedWith, type Store } from '../store/index.ts'
+import { type Descriptor, type Digest, failedWith, type Store } from '../store/index.ts'
 import { type Archive, readArchive } from './archive.ts'
 import { chooseFromDocker, importDockerImage, parseDockerManifest } from './docker-archive.ts'
 import { type ImageData, readImage } from './image.ts'
 import { Images } from './images.ts'
-import { allOfLayout, chooseFromLayout, importBlobs, LayoutDirectory, type NamedImage, parseLayoutIndex } from './layout.ts'
+import {
+  allOfLayout,
+  type BlobSource,
+  chooseFromLayout,
+  importBlobs,
+  importWhole,
+  LayoutDirectory,
+  type NamedImage,
+  parseLayoutIndex,
+} from './layout.ts'
+import { largestManifest, parseManifest } from './manifest.ts'
 import type { Platform } from './platform.ts'
 import { importRootfsDirectory, importRootfsFile } from './rootfs.ts'
+import { importing } from './transaction.ts'
 
 /** Where an image is to be had from on this machine. Paths are absolute. */
 export type ImageSource =
@@ -30,6 +41,14 @@ export interface ImportOptions {
  * `image_invalid`, `layer_invalid`, `digest_mismatch`, `size_mismatch`, `limit_exceeded`.
  */
 export async function importImage(store: Store, source: ImageSource, options: ImportOptions = {}): Promise<ImageData> {
+  return await importing(
+    store,
+    () => importFrom(store, source, options),
+    ({ descriptor }) => [descriptor],
+  )
+}
+
+async function importFrom(store: Store, source: ImageSource, options: ImportOptions): Promise<ImageData> {
   const kind = await kindOfPath(source.path)
   if (source.kind === 'rootfs') return await (kind === 'directory' ? importRootfsDirectory : importRootfsFile)(store, source.path, options)
   if (source.kind === 'layout') {
@@ -53,48 +72,67 @@ export async function importImage(store: Store, source: ImageSource, options: Im
 
 /**
  * Brings every image of an OCI layout, an OCI archive or a `docker save` archive into the store, under the names that they have there. What the
- * path holds is found out by looking.
+ * path holds is found out by looking. Multi-platform images come whole, unless `platform` chooses one. All of them come, or none.
  */
 export async function loadImages(store: Store, path: string, options: ImportOptions = {}): Promise<ImageData[]> {
+  return await importing(
+    store,
+    async () => {
+      const images = await imagesAt(store, path, options)
+      const data = new Map<Digest, ImageData>()
+      for (const { descriptor } of images) data.set(descriptor.digest, data.get(descriptor.digest) ?? (await readAny(store, descriptor)))
+      for (const { descriptor, tag } of images) await new Images(store).keep(descriptor, tag === undefined ? [] : [tag])
+      const refs = await store.refs.list()
+      return [...data].map(([digest, image]): ImageData => {
+        const tags = refs.flatMap((each) => ([digest, image.digest].includes(each.descriptor.digest) ? (each.name ?? []) : []))
+        return { ...image, tags: [...new Set(tags)].filter((each) => !each.includes('@')).sort() }
+      })
+    },
+    (images) => images.map(({ root }) => root),
+  )
+}
+
+/** Every image that a path holds, its blobs in the store. */
+async function imagesAt(store: Store, path: string, options: ImportOptions): Promise<NamedImage[]> {
   if ((await kindOfPath(path)) === 'directory') {
     const layout = new LayoutDirectory(path)
-    return await loadLayout(
-      store,
-      allOfLayout(await layout.manifests()),
-      async (descriptor) => (await importBlobs(store, layout, descriptor, options.platform)).descriptor,
-    )
+    return await importAll(store, layout, await layout.manifests(), options)
   }
   const archive = await openArchive(store, path, options)
   const index = archive.text('index.json')
-  if (index && archive.text('oci-layout')) {
-    return await loadLayout(
-      store,
-      allOfLayout(parseLayoutIndex(index)),
-      async (descriptor) => (await importBlobs(store, archive, descriptor, options.platform)).descriptor,
-    )
-  }
+  if (index && archive.text('oci-layout')) return await importAll(store, archive, parseLayoutIndex(index), options)
   const images: NamedImage[] = []
   for (const image of parseDockerManifest(needed(archive, 'manifest.json', path))) {
     const descriptor = await importDockerImage(store, archive, image)
     for (const tag of image.tags.length > 0 ? image.tags : [undefined]) images.push({ descriptor, tag })
   }
-  return await loadLayout(store, images, (descriptor) => Promise.resolve(descriptor))
+  return images
 }
 
-async function loadLayout(
+async function importAll(
   store: Store,
-  images: readonly NamedImage[],
-  load: (descriptor: Descriptor) => Promise<Descriptor>,
-): Promise<ImageData[]> {
-  const loaded = new Map<string, Descriptor>()
-  for (const { descriptor, tag } of images) {
-    const manifest = await load(descriptor)
-    await new Images(store).keep(manifest, tag === undefined ? [] : [tag])
-    loaded.set(manifest.digest, manifest)
+  source: BlobSource,
+  manifests: readonly Descriptor[],
+  { platform }: ImportOptions,
+): Promise<NamedImage[]> {
+  const images: NamedImage[] = []
+  for (const { descriptor, tag } of allOfLayout(manifests))
+    images.push({ descriptor: await importWhole(store, source, descriptor, platform), tag })
+  return images
+}
+
+/** The image for this machine; of an index that has none, the first that can be read. */
+async function readAny(store: Store, root: Descriptor): Promise<ImageData> {
+  try {
+    return await readImage(store.blobs, root)
+  } catch (error) {
+    if (!(error instanceof StrakeError) || error.code !== 'image_not_found') throw error
+    const parsed = parseManifest(await store.blobs.read(root.digest, largestManifest), root.mediaType)
+    const platform =
+      parsed.kind === 'index' ? parsed.manifests.find((each) => each.platform && each.platform.os !== 'unknown')?.platform : undefined
+    if (platform === undefined) throw error
+    return { ...(await readImage(store.blobs, root, { platform })), root }
   }
-  const all: ImageData[] = []
-  for (const digest of loaded.keys()) all.push(await new Images(store).get(digest))
-  return all
 }
 
 /** The image as it is now in the store, checked as a whole. */

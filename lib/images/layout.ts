@@ -12,14 +12,18 @@ import {
   refNameAnnotation,
   type Store,
 } from '../store/index.ts'
-import { findManifest } from './image.ts'
+import { deepestIndex, findManifest } from './image.ts'
+import { hasLinks, type Links, linksOf } from './links.ts'
 import { largestManifest, type Manifest, parseManifest } from './manifest.ts'
-import { indexMediaType } from './media-types.ts'
+import { indexMediaType, kindOf } from './media-types.ts'
 import type { Platform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
 
 /** Somewhere that blobs can be read from: a layout directory, an archive, later a registry. Nobody has checked them. */
 export interface BlobSource {
+  /** Whether it is there. */
+  has(descriptor: Descriptor): Promise<boolean>
+  /** Rejects with `image_invalid` when it is not there. */
   stream(descriptor: Descriptor): Promise<ByteStream>
 }
 
@@ -30,7 +34,8 @@ export interface NamedImage {
 }
 
 /** containerd's and Docker's annotation for the whole reference, where OCI's holds only the tag. */
-const imageNameAnnotation = 'io.containerd.image.name'
+export const imageNameAnnotation = 'io.containerd.image.name'
+const mostManifests = 1000
 
 /** Reads `index.json` of an OCI image layout (image-spec, image-layout.md). */
 export function parseLayoutIndex(bytes: Uint8Array): Descriptor[] {
@@ -107,13 +112,18 @@ export class LayoutDirectory implements BlobSource {
     }
   }
 
-  async stream({ digest }: Descriptor): Promise<ByteStream> {
-    const path = this.#blobPath(digest)
+  async has({ digest }: Descriptor): Promise<boolean> {
     try {
-      if ((await stat(path)).isFile()) return createReadStream(path, { highWaterMark: 512 * 1024 })
+      return (await stat(this.#blobPath(digest))).isFile()
     } catch (error) {
-      if (!failedWith(error, 'ENOENT')) throw error
+      if (failedWith(error, 'ENOENT', 'ENOTDIR')) return false
+      throw error
     }
+  }
+
+  async stream(descriptor: Descriptor): Promise<ByteStream> {
+    const { digest } = descriptor
+    if (await this.has(descriptor)) return createReadStream(this.#blobPath(digest), { highWaterMark: 512 * 1024 })
     throw new StrakeError('image_invalid', `the layout ${this.path} lacks the blob ${digest}`, { details: { digest } })
   }
 
@@ -129,23 +139,68 @@ export async function importBlobs(
   root: Descriptor,
   platform?: Platform,
 ): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
-  const put = async (descriptor: Descriptor): Promise<void> => {
-    if ((await store.blobs.size(descriptor.digest)) === descriptor.size) return
-    await store.blobs.put(await source.stream(descriptor), { digest: descriptor.digest, size: descriptor.size })
-  }
-  const found = await findManifest(
-    async (descriptor) => {
-      if (descriptor.size > largestManifest)
-        throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, {
-          details: { limit: 'manifestBytes', maximum: largestManifest },
-        })
-      await put(descriptor)
-      return await store.blobs.read(descriptor.digest, largestManifest)
-    },
-    root,
-    platform,
-  )
-  await put(found.manifest.config)
-  for (const layer of found.manifest.layers) await put(layer)
+  const found = await findManifest((descriptor) => importManifest(store, source, descriptor), root, platform)
+  await importBlob(store, source, found.manifest.config)
+  for (const layer of found.manifest.layers) await importBlob(store, source, layer)
   return found
+}
+
+/**
+ * As `importBlobs`, but with everything that an index points to: the other platforms, attestations. Where the source has not all of it (an index of which
+ * one platform was pulled, say) the image for `platform` comes alone. Resolves to what a name may be given to.
+ */
+export async function importWhole(store: Store, source: BlobSource, root: Descriptor, platform?: Platform): Promise<Descriptor> {
+  if (platform !== undefined || kindOf(root.mediaType) !== 'index' || !(await isWhole(store, source, root)))
+    return (await importBlobs(store, source, root, platform)).descriptor
+  for await (const { descriptor, links } of manifestsFrom(store, source, root)) {
+    const parsed = parseManifest(await store.blobs.read(descriptor.digest, largestManifest), descriptor.mediaType, { artifacts: true })
+    if (parsed.kind === 'index') continue
+    for (const each of [...(links.config ? [links.config] : []), ...links.layers]) await importBlob(store, source, each)
+  }
+  return root
+}
+
+async function isWhole(store: Store, source: BlobSource, root: Descriptor): Promise<boolean> {
+  for await (const { links } of manifestsFrom(store, source, root)) {
+    for (const each of [...links.manifests, ...(links.config ? [links.config] : []), ...links.layers])
+      if (!(await source.has(each))) return false
+  }
+  return true
+}
+
+/** The manifests and indexes that hang on one, brought into the store as they come. */
+async function* manifestsFrom(
+  store: Store,
+  source: BlobSource,
+  root: Descriptor,
+): AsyncGenerator<{ descriptor: Descriptor; links: Links }> {
+  const waiting = [{ descriptor: root, depth: 0 }]
+  const seen = new Set<Digest>()
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { descriptor, depth } = next
+    if (seen.has(descriptor.digest)) continue
+    seen.add(descriptor.digest)
+    if (depth > deepestIndex || seen.size > mostManifests)
+      throw new StrakeError('limit_exceeded', 'an index holds too many manifests, or indexes too deep', {
+        details: { limit: 'indexDepth', maximum: deepestIndex },
+      })
+    const links = linksOf(await importManifest(store, source, descriptor))
+    if (links === undefined) throw new StrakeError('image_invalid', `the manifest ${descriptor.digest} is not JSON`)
+    yield { descriptor, links }
+    for (const each of links.manifests) if (hasLinks(each)) waiting.push({ descriptor: each, depth: depth + 1 })
+  }
+}
+
+async function importManifest(store: Store, source: BlobSource, descriptor: Descriptor): Promise<Buffer> {
+  if (descriptor.size > largestManifest)
+    throw new StrakeError('limit_exceeded', `a manifest has more than ${largestManifest} bytes`, {
+      details: { limit: 'manifestBytes', maximum: largestManifest },
+    })
+  await importBlob(store, source, descriptor)
+  return await store.blobs.read(descriptor.digest, largestManifest)
+}
+
+async function importBlob(store: Store, source: BlobSource, { mediaType, digest, size }: Descriptor): Promise<void> {
+  if ((await store.blobs.size(digest)) === size) return
+  await store.blobs.put(await source.stream({ mediaType, digest, size }), { digest, size })
 }

@@ -5,6 +5,7 @@ import type { ExecutionConfig } from './config.ts'
 import type { ImageData } from './image.ts'
 import { Images } from './images.ts'
 import { hostPlatform, type Platform } from './platform.ts'
+import { importing } from './transaction.ts'
 
 export interface RootfsOptions {
   readonly limits?: Partial<LayerLimits> | undefined
@@ -16,10 +17,19 @@ export interface RootfsOptions {
   readonly exclude?: readonly string[] | undefined
 }
 
-/** Makes an image of one layer from a tar of a root file system, plain, gzip or zstd. Rejects as `walkTar` does. The same tar gives the same image. */
+/**
+ * Makes an image of one layer from a tar of a root file system, plain, gzip or zstd. Rejects as `walkTar` does, and the store is then as before. The
+ * same tar gives the same image.
+ */
 export async function importRootfsTar(store: Store, stream: ByteStream, options: RootfsOptions = {}): Promise<ImageData> {
-  const { digest, size } = await store.blobs.put(checkedTar(decompress(stream, options.limits), options.limits))
-  return await putRootfs(store, { digest, size }, options)
+  return await importing(
+    store,
+    async () => {
+      const { digest, size } = await store.blobs.put(checkedTar(decompress(stream, options.limits), options.limits))
+      return await putRootfs(store, { digest, size }, options)
+    },
+    ({ descriptor }) => [descriptor],
+  )
 }
 
 export async function importRootfsFile(store: Store, path: string, options: RootfsOptions = {}): Promise<ImageData> {

@@ -26,6 +26,7 @@ new StrakeError('aborted', 'x', { hint: 1 })
 /** A switch over every code needs no default. */
 export function isAboutImages(code: Extract<ErrorCode, `image_${string}`>): boolean {
   switch (code) {
+    case 'image_in_use':
     case 'image_invalid':
     case 'image_not_found':
       return true
