@@ -4,8 +4,11 @@ import { StrakeError } from '../errors/index.ts'
 import { kernelRefused, type Program } from '../sys/index.ts'
 import type { Child, ChildExit } from './agent.ts'
 
+/** Of two names for one number the first is meant: SIGABRT and not SIGIOT, SIGIO and not SIGPOLL. */
 const signalNames = new Map<number, NodeJS.Signals>(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name as NodeJS.Signals]),
 )
 
 /** `9` → `SIGKILL`. */
