@@ -24,7 +24,7 @@ export function blobRoutes(store: Store, repositories: Repositories): Route[] {
     await repositories.removeBlob(repositoryOf(name), digestFrom(reference))
     exchange.send(202)
   }
-  return [{ pattern: /^\/v2\/(.+)\/blobs\/([^/]+)$/, methods: { GET: get, HEAD: get, DELETE: remove } }]
+  return [{ pattern: /^\/v2\/(.+)\/blobs\/([^/]+)$/s, methods: { GET: get, HEAD: get, DELETE: remove } }]
 }
 
 async function sendBlob(exchange: Exchange, store: Store, digest: Digest): Promise<void> {

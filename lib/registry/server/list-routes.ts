@@ -21,7 +21,7 @@ export function listRoutes(repositories: Repositories): Route[] {
   return [
     { pattern: /^\/v2\/?$/, methods: { GET: version, HEAD: version } },
     { pattern: /^\/v2\/_catalog$/, methods: { GET: catalog } },
-    { pattern: /^\/v2\/(.+)\/tags\/list$/, methods: { GET: tags } },
+    { pattern: /^\/v2\/(.+)\/tags\/list$/s, methods: { GET: tags } },
   ]
 }
 

@@ -35,8 +35,8 @@ export function manifestRoutes(repositories: Repositories): Route[] {
     sendReferrers(exchange, `/v2/${name}/referrers/${reference}`, all)
   }
   return [
-    { pattern: /^\/v2\/(.+)\/manifests\/([^/]+)$/, methods: { GET: get, HEAD: get, PUT: put, DELETE: remove } },
-    { pattern: /^\/v2\/(.+)\/referrers\/([^/]+)$/, methods: { GET: referrers } },
+    { pattern: /^\/v2\/(.+)\/manifests\/([^/]+)$/s, methods: { GET: get, HEAD: get, PUT: put, DELETE: remove } },
+    { pattern: /^\/v2\/(.+)\/referrers\/([^/]+)$/s, methods: { GET: referrers } },
   ]
 }
 

@@ -53,8 +53,8 @@ export function uploadRoutes(repositories: Repositories, uploads: Uploads, maxSi
     exchange.send(204)
   }
   return [
-    { pattern: /^\/v2\/(.+)\/blobs\/uploads\/?$/, methods: { POST: post } },
-    { pattern: /^\/v2\/(.+)\/blobs\/uploads\/([^/]+)$/, methods: { GET: get, PATCH: patch, PUT: put, DELETE: remove } },
+    { pattern: /^\/v2\/(.+)\/blobs\/uploads\/?$/s, methods: { POST: post } },
+    { pattern: /^\/v2\/(.+)\/blobs\/uploads\/([^/]+)$/s, methods: { GET: get, PATCH: patch, PUT: put, DELETE: remove } },
   ]
 }
 
