@@ -119,9 +119,9 @@ export async function launchContainer(
   }
 }
 
-/** A container whose processes are counted is made from the start: no spare fits, and those that others find are left as they are. */
+/** A namespace with an owner of its own is made from the start: no spare fits, and those that others find are left as they are. */
 function keepSpares(runtime: Runtime, zygote: Zygote, spec: ContainerSpec): void {
-  if (spec.users?.processes !== undefined) return
+  if (spec.users && spec.users.owner !== 0) return
   runtime.keepSpares(zygote, `${spec.network} ${spec.users ? 'private' : 'shared'}`, () => preparedProgram(spec), spareCount)
 }
 

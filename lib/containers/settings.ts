@@ -208,7 +208,9 @@ export function usersOf(
   if (option === 'shared' || (option === undefined && processes === undefined)) return undefined
   if (processes === undefined) return { ...sameIds(ids), owner: 0 }
   ownersGiven += 1
-  return { ...sameIds(ids), owner: ownerOf(ids, ownersGiven), processes }
+  const owner = ownerOf(ids, ownersGiven)
+  // With one id it has one user only: RLIMIT_NPROC inside counts them all, where a bound on the namespace would count other containers' too.
+  return { ...sameIds(ids), owner, ...(owner === 0 ? {} : { processes }) }
 }
 
 /** The resource limits of a command. In a namespace that containers share a bound on processes is its user's own and no more. */

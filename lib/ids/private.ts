@@ -8,7 +8,7 @@ export interface PrivateUsers {
   readonly gidMap: string
   /** The uid, of the namespace around it, to which its processes are counted. */
   readonly owner: number
-  /** How many processes there may be in it, whoever they are; undefined for no bound of its own. */
+  /** How many processes there may be in it, whoever they are: the bound of what is counted to the owner. Default: none. */
   readonly processes?: number | undefined
 }
 

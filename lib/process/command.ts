@@ -153,8 +153,11 @@ function limit({ resource, soft, hard }: Rlimit): Op {
   return { op: 'prlimit', resource, soft, hard }
 }
 
-/** Where the hard limit is lower already it stays. */
-function processLimit(processes: number | undefined): Op[] {
+/**
+ * RLIMIT_NPROC for all processes of a container with one user, and for each user's in any other. In the container's own namespace, but before
+ * one inside that is made for another user: what is in there is counted to PID 1's user as well. Where the hard limit is lower already it stays.
+ */
+export function processLimit(processes: number | undefined): Op[] {
   if (processes === undefined) return []
   return [{ op: 'prlimit', resource: RLIMIT.RLIMIT_NPROC, soft: processes, hard: processes, tolerate: ['EPERM'] }]
 }
@@ -169,8 +172,6 @@ export function commandOps(command: CommandSpec, ids: IdKind, confinement: Confi
     { op: 'setSid' },
     ...(command.tty ? terminal() : pipes),
     { op: 'closeRange', first: 3, flags: CLOSE_RANGE.CLOSE_RANGE_CLOEXEC },
-    // Before another namespace is made: what is in that is counted to its maker as well, who is PID 1's user.
-    ...processLimit(command.processes),
     ...command.rlimits.filter((each) => !inNested.includes(each)).map(limit),
     ...(isSingle ? (uid === 0 ? [] : nestedUser(uid, gid)) : identity(command)),
     ...inNested.map(limit),

@@ -1,7 +1,7 @@
 import type { PrivateUsers } from '../ids/index.ts'
 import { enterRootOps, freshUpper, overlayOps, preparedOps } from '../rootfs/index.ts'
 import { flags, type Op, Plan, type Program } from '../sys/index.ts'
-import { beforeCommand, commandOps, confinementOf } from './command.ts'
+import { beforeCommand, commandOps, confinementOf, processLimit } from './command.ts'
 import { capabilityMask } from './confinement/index.ts'
 import type { CommandSpec, ContainerSpec, IdKind } from './spec.ts'
 
@@ -36,8 +36,8 @@ function preparedPrivately(users: PrivateUsers, prepared: readonly Op[]): readon
 }
 
 /**
- * What is the same for all containers of these choices: carried out ahead of time by the zygote's spares. A container whose processes are
- * counted is like no other from its clone on, so nothing of it is.
+ * What is the same for all containers of these choices: carried out ahead of time by the zygote's spares. One with a user namespace of an
+ * owner of its own is like no other from its clone on, so nothing of it is.
  */
 export function preparedProgram(
   spec: Pick<ContainerSpec, 'network' | 'shmSize' | 'ids' | 'users' | 'maskedPaths' | 'readonlyPaths' | 'command'>,
@@ -53,7 +53,7 @@ export function preparedProgram(
   const { users } = spec
   const clone = ownNamespaces + (spec.network === 'host' ? 0 : CLONE.CLONE_NEWNET) + (users ? CLONE.CLONE_NEWUSER : 0)
   if (!users) return { clone, prepared, ops: [] }
-  if (users.owner === 0 && users.processes === undefined) return { clone, prepared: preparedPrivately(users, prepared), ops: [] }
+  if (users.owner === 0) return { clone, prepared: preparedPrivately(users, prepared), ops: [] }
   return { clone, ops: [...enterUsers(users), ...prepared] }
 }
 
@@ -79,6 +79,7 @@ export function planOf(spec: ContainerSpec): Plan {
     ...enterRootOps(spec.files, { readonly: spec.readonlyRoot }),
     ...beforeCommand(command),
     ...confinement.early,
+    ...processLimit(command.processes),
     { op: 'fork', flags: oneProcess, main: 1, ops: commandOps(command, spec.ids, confinement) },
     { op: 'started' },
     // PID 1 keeps what passing signals on to another user needs, and nothing else.
@@ -135,7 +136,7 @@ export function execPlan(spec: ExecSpec): Plan {
         op: 'fork',
         flags: oneProcess | CLONE.CLONE_PARENT,
         main: 1,
-        ops: [...(spec.hasUsers ? [...joinUsers(), ...confine] : []), ...command],
+        ops: [...(spec.hasUsers ? [...joinUsers(), ...processLimit(spec.command.processes), ...confine] : []), ...command],
       },
       { op: 'started' },
     ],

@@ -19,7 +19,7 @@ const fill = "sh -c 'while :; do sleep 60 & done' 2>/dev/null; n=0; for each in 
 let built: Image
 
 /** Has containers do without control groups, as most ordinary users must. */
-async function withoutCgroups<Value>(work: () => Promise<Value>): Promise<Value> {
+async function withoutCgroups<Value>(work: () => PromiseLike<Value>): Promise<Value> {
   const runtime = await currentRuntime()
   const before = runtime.cgroups
   Object.defineProperty(runtime, 'cgroups', { value: { ...before, kind: 'none' } })
