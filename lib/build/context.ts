@@ -1,4 +1,3 @@
-import { StrakeError } from '../errors/index.ts'
 import type { Platform } from '../images/index.ts'
 import type { BuildCache } from './cache.ts'
 import type { BuildEvent } from './progress.ts'
@@ -41,15 +40,6 @@ export interface PreparedStep extends AsyncDisposable {
   keys(): AsyncIterable<Readonly<Record<string, unknown>>>
   /** Makes the layer; undefined when the step changes nothing. */
   carryOut(emit: (stream: 'stdout' | 'stderr', data: Uint8Array) => void): Promise<StageLayer | undefined>
-}
-
-/** SOURCE_DATE_EPOCH as https://reproducible-builds.org/specs/source-date-epoch/ has it; `invalid_argument` when it is no number. */
-export function sourceDateEpoch(env: NodeJS.ProcessEnv = process.env): number | undefined {
-  const text = env.SOURCE_DATE_EPOCH
-  if (text === undefined || text === '') return undefined
-  if (!/^\d{1,12}$/.test(text))
-    throw new StrakeError('invalid_argument', `SOURCE_DATE_EPOCH must be seconds since 1970, not ${JSON.stringify(text)}`)
-  return Number(text)
 }
 
 /** When something is made now, as RFC 3339. */

@@ -3,15 +3,34 @@ import {
   currentRuntime,
   execInImage,
   imagePlan,
+  layersOf,
   type Process,
   Container as RunningContainer,
   type SnapshotOptions,
   type StartOptions,
   snapshot,
 } from '../containers/index.ts'
-import { type ExecutionConfig, type HistoryEntry, type ImageData, type ImageLayer, Images } from '../images/index.ts'
+import {
+  type ExecutionConfig,
+  type ExportOptions,
+  exportRootfs,
+  type HistoryEntry,
+  type ImageData,
+  type ImageLayer,
+  Images,
+  parsePlatform,
+  type SaveOptions,
+  type SaveTarget,
+  saveImage,
+} from '../images/index.ts'
 import { type PushOptions, type PushResult, pushImage } from '../registry/index.ts'
-import type { Plan } from '../sys/index.ts'
+import type { Op, Plan } from '../sys/index.ts'
+import { confined } from '../zygote/index.ts'
+
+export interface ImageSaveOptions extends Omit<SaveOptions, 'platform'> {
+  /** Of a multi-platform image this one only: `linux/arm64`. */
+  readonly platform?: string | undefined
+}
 
 export type PlanOptions = StartOptions & { readonly argv?: readonly string[] | undefined }
 
@@ -81,6 +100,32 @@ export class Image {
    */
   async push(reference: string, options: PushOptions = {}): Promise<PushResult> {
     return await pushImage((await currentRuntime()).store, this.data, reference, options)
+  }
+
+  /**
+   * Writes it into a file, or a stream: what `docker load`, `podman load`, `skopeo` and `images.load` take. All platforms of a multi-platform image,
+   * unless `platform` chooses one. The same image gives the same bytes. Rejects with `invalid_argument`, `image_not_found`, `store_invalid`, `aborted`.
+   *
+   * @example await built.save('app.tar', { format: 'docker-archive', tags: ['app:2'] })
+   */
+  async save(target: SaveTarget, options: ImageSaveOptions = {}): Promise<void> {
+    const platform = options.platform === undefined ? undefined : parsePlatform(options.platform)
+    await saveImage((await currentRuntime()).store, this.data, target, { ...options, platform })
+  }
+
+  /**
+   * Writes its file system as one tar, without the layers and without how it is run: what `images.import` takes. Reproducible; times later than
+   * `SOURCE_DATE_EPOCH` become that. Rejects with `invalid_argument`, `store_invalid`, `aborted`.
+   *
+   * @example await built.export('rootfs.tar.gz', { compress: 'gzip' })
+   */
+  async export(target: SaveTarget, options: ExportOptions = {}): Promise<void> {
+    const runtime = await currentRuntime()
+    using _ = runtime.store.hold()
+    await layersOf(runtime, this.data, options.signal)
+    const zygote = await runtime.zygote()
+    const place = { agentFor: (root: string | readonly Op[]) => confined(zygote, root), ownership: zygote.ids.kind !== 'single' }
+    await exportRootfs(runtime.store, this.data, place, target, options)
   }
 
   /** Starts a container with the image's command, or that of the options. It is yours: `await using`, or `remove()`. */

@@ -1,6 +1,17 @@
 import { currentRuntime, type Runtime } from '../containers/index.ts'
-import { ensureSnapshots, type GetOptions, Images, importRootfsFile, loadImages } from '../images/index.ts'
-import { type PullOptions, pullImage, type UnpackImage } from '../registry/index.ts'
+import { ensureSnapshots, type GetOptions, Images, importRootfsFile, loadImages, type RemoveOptions } from '../images/index.ts'
+import {
+  deleteRemote,
+  type PullOptions,
+  pullImage,
+  type Referrer,
+  type ReferrersOptions,
+  type RemoteOptions,
+  remoteCatalog,
+  remoteReferrers,
+  remoteTags,
+  type UnpackImage,
+} from '../registry/index.ts'
 import { Image } from './handles.ts'
 
 async function stored(): Promise<Images> {
@@ -38,13 +49,34 @@ export const images = {
     const runtime = await currentRuntime()
     return new Image(await pullImage(runtime.store, reference, options, unpackerOf(runtime)))
   },
+  /** The tags that a registry has of a repository. Rejects with `registry_not_found`, …. */
+  async tags(repository: string, options: RemoteOptions = {}): Promise<readonly string[]> {
+    return await remoteTags(repository, options)
+  },
+  /** The repositories of a registry, where it tells them. Rejects with `registry_denied`, …. */
+  async catalog(host: string, options: RemoteOptions = {}): Promise<readonly string[]> {
+    return await remoteCatalog(host, options)
+  },
+  /** What a registry has that refers to an image: signatures, attestations. */
+  async referrers(reference: string, options: ReferrersOptions = {}): Promise<readonly Referrer[]> {
+    return await remoteReferrers(reference, options)
+  },
+  /** Deletes a tag in a registry, or with `repository@sha256:…` a manifest and every tag of it. Rejects with `registry_denied` where it will not. */
+  async deleteRemote(reference: string, options: RemoteOptions = {}): Promise<void> {
+    await deleteRemote(reference, options)
+  },
   /** Takes a name away; the image stays. Rejects with `image_not_found`. */
   async untag(name: string): Promise<void> {
     await (await stored()).untag(name)
   },
-  /** Removes an image with all its names. Rejects with `image_not_found`. */
-  async remove(name: string): Promise<void> {
-    await (await stored()).remove(name)
+  /**
+   * Removes an image with all its names; what it took on disk goes with the next `store.prune()`. Rejects with `image_not_found`, and with
+   * `image_in_use` while a container runs from it, unless `force` is given.
+   */
+  async remove(name: string, options: RemoveOptions = {}): Promise<void> {
+    const runtime = await currentRuntime()
+    runtime.uses.trim()
+    await new Images(runtime.store).remove(name, options)
   },
   /** Every image of a docker-archive, an oci-archive, or an OCI layout directory. Rejects with `image_invalid`, `layer_invalid`, …. */
   async load(path: string): Promise<readonly Image[]> {

@@ -13,6 +13,8 @@ export interface DiffOptions {
   readonly exclude?: readonly string[] | undefined
   /** false where only one id is mapped: everything is said to be root's. Default true. */
   readonly ownership?: boolean | undefined
+  /** false where the directory is all there is, and hides nothing. Default true. */
+  readonly whiteouts?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -40,7 +42,8 @@ export async function* diffEntries(agent: Agent, options: DiffOptions = {}): Asy
   try {
     for await (const found of walk(agent, excluded)) {
       if (options.signal?.aborted) throw new StrakeError('aborted', 'packing was aborted', { cause: options.signal.reason })
-      for (const { entry, file } of entriesOf(found, links, options.ownership ?? true)) yield* waiting.add(entry, file)
+      if (options.whiteouts === false && isWhiteout(found.record)) continue
+      for (const { entry, file } of entriesOf(found, links, options)) yield* waiting.add(entry, file)
     }
     yield* waiting.flush()
   } finally {
@@ -92,7 +95,11 @@ async function readMany(agent: Agent, paths: readonly ByteString[]): Promise<Fil
 }
 
 /** `file` is the path to read the content from. */
-function* entriesOf(found: Found, links: Map<string, ByteString>, ownership: boolean): Generator<{ entry: LayerEntry; file?: ByteString }> {
+function* entriesOf(
+  found: Found,
+  links: Map<string, ByteString>,
+  { ownership = true, whiteouts = true }: DiffOptions,
+): Generator<{ entry: LayerEntry; file?: ByteString }> {
   const { path, record } = found
   if (isWhiteout(record)) {
     const at = path.lastIndexOf('/') + 1
@@ -110,7 +117,8 @@ function* entriesOf(found: Found, links: Map<string, ByteString>, ownership: boo
   }
   if (isDirectory(record)) {
     yield { entry: { ...common, type: 'directory' } }
-    if (isOpaque(record)) yield { entry: { path: fromByteString(`${path}/.wh..wh..opq`), type: 'file', content: Buffer.alloc(0) } }
+    if (whiteouts && isOpaque(record))
+      yield { entry: { path: fromByteString(`${path}/.wh..wh..opq`), type: 'file', content: Buffer.alloc(0) } }
     return
   }
   if (record.nlink > 1) {
