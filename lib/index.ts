@@ -41,5 +41,21 @@ export {
 } from './fluent/index.ts'
 export type { NamespaceKind, NamespaceOptions } from './namespaces/index.ts'
 export type { CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
-export { type RegistryOptions, RegistryServer, type RegistryTls } from './registry/index.ts'
+export {
+  type PullOptions,
+  type PullPolicy,
+  type PushOptions,
+  type PushResult,
+  type Referrer,
+  type ReferrersOptions,
+  type RegistryOptions,
+  RegistryServer,
+  type RegistryTls,
+  type RemoteAuth,
+  type RemoteOptions,
+  type RemoteTimeouts,
+  type RemoteTls,
+  type TransferEvent,
+  type TransferOptions,
+} from './registry/index.ts'
 export { type Op, Plan, type SystemCalls } from './sys/index.ts'

@@ -7,7 +7,6 @@ import { pause, pauseBefore } from './retry.ts'
 
 /** Bytes after which a connection that breaks counts as the first one to do so. */
 const worthwhile = 1024 * 1024
-const mostBreaks = 5
 
 /**
  * The bytes of a blob in their order. Where the connection breaks, the rest is asked for (RFC 9110, 14: Range); a registry that sends all of it anew, or
@@ -55,7 +54,7 @@ export async function* download(
       breaks += 1
       if (error instanceof ShortBody && breaks > 1) throw error.mismatch()
       const failure = networkFailure(error, answer.url)
-      if (failure.isFinal || breaks > mostBreaks) throw failure.error
+      if (failure.isFinal || breaks > repository.session.retries) throw failure.error
       await pause(pauseBefore(breaks), repository.session.signal)
     }
   }

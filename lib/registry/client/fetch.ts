@@ -18,7 +18,8 @@ export interface FetchContext {
 }
 
 export interface FetchOptions {
-  readonly only?: 'config'
+  /** Default both. The manifest comes with either. */
+  readonly only?: 'config' | 'layers'
   /** Called with each layer that is in the store now. */
   readonly onLayer?: (digest: Digest) => void
 }
@@ -65,8 +66,8 @@ async function childOf({ store, repository }: FetchContext, child: Descriptor): 
 }
 
 function blobsOf({ config, layers }: Manifest, { only }: FetchOptions): { descriptor: Descriptor; kind: 'config' | 'layer' }[] {
-  const all = [{ descriptor: config, kind: 'config' as const }]
-  return only === 'config' ? all : [...all, ...layers.map((descriptor) => ({ descriptor, kind: 'layer' as const }))]
+  const configs = only === 'layers' ? [] : [{ descriptor: config, kind: 'config' as const }]
+  return only === 'config' ? configs : [...configs, ...layers.map((descriptor) => ({ descriptor, kind: 'layer' as const }))]
 }
 
 function checkSize({ digest, size }: Descriptor, most: number): void {

@@ -54,8 +54,7 @@ export class Repository {
 
   /** Rejects with what a refusal says, by its status. */
   async refuse(answer: Answer, what: string): Promise<never> {
-    const body = await answer.bytes(refusalBytes).catch(() => Buffer.alloc(0))
-    throw refusal(answer.status, body, what, answer.url.host)
+    throw await refusalOf(answer, what)
   }
 
   /** What a tag or digest stands for, by its headers alone; undefined where the registry does not say enough. Rejects with `registry_not_found`. */
@@ -222,6 +221,12 @@ export class Repository {
       isRepeatable: false,
     })
   }
+}
+
+/** The error for an answer that is a refusal. */
+export async function refusalOf(answer: Answer, what: string): Promise<StrakeError> {
+  const body = await answer.bytes(refusalBytes).catch(() => Buffer.alloc(0))
+  return refusal(answer.status, body, what, answer.url.host)
 }
 
 function parseUrl(text: string, base: URL): URL | undefined {

@@ -36,10 +36,11 @@ export class Session {
   /** As in references: `docker.io`, `127.0.0.1:5000`. */
   readonly host: string
   readonly signal: AbortSignal | undefined
+  /** How often something is tried again. */
+  readonly retries: number
   readonly #options: RemoteOptions
   readonly #repository: string
   readonly #timeouts: RemoteTimeouts
-  readonly #retries: number
   #base: Promise<URL> | undefined
   #certificates: Promise<Certificates> | undefined
   #authorizer: Authorizer | undefined
@@ -51,8 +52,8 @@ export class Session {
     this.#options = options
     this.#repository = repository
     this.#timeouts = { ...defaultTimeouts, ...withoutUndefined(options.timeouts ?? {}) }
-    this.#retries = options.retries ?? 4
-    for (const [name, value] of [...Object.entries(this.#timeouts), ['retries', this.#retries] as const])
+    this.retries = options.retries ?? 4
+    for (const [name, value] of [...Object.entries(this.#timeouts), ['retries', this.retries] as const])
       if (!Number.isInteger(value) || value < 0)
         throw new StrakeError('invalid_argument', `${name} must be a whole number, not ${String(value)}`)
     if (options.tls) givenCertificates(options.tls)
@@ -105,7 +106,7 @@ export class Session {
   async #repeat(url: URL, isRepeatable: boolean, attempt: () => Promise<Answer>): Promise<Answer> {
     for (let tries = 1; ; tries += 1) {
       throwIfAborted(this.signal)
-      const isLast = tries > this.#retries
+      const isLast = tries > this.retries
       let wait = pauseBefore(tries)
       try {
         const answer = await attempt()

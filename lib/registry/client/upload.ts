@@ -21,7 +21,6 @@ export interface UploadOptions {
   readonly chunkSize?: number | undefined
 }
 
-const mostTries = 5
 const mostMounts = 2
 
 /** Sends a blob that the registry does not have. Resolves to how it got there. Rejects as `Repository` does. */
@@ -34,7 +33,8 @@ export async function upload(repository: Repository, blob: Upload, options: Uplo
     try {
       const refused = await send(repository, blob, options.chunkSize)
       if (refused === undefined) return 'uploaded'
-      if (!isTransient(refused.status) || tries >= mostTries) return await repository.refuse(refused, `the blob ${blob.digest}`)
+      if (!isTransient(refused.status) || tries > repository.session.retries)
+        return await repository.refuse(refused, `the blob ${blob.digest}`)
       const asked = retryAfter(refused.header('retry-after'))
       await refused.discard()
       await pause(Math.min(asked ?? pauseBefore(tries), 60_000), repository.session.signal)
@@ -42,7 +42,7 @@ export async function upload(repository: Repository, blob: Upload, options: Uplo
       throwIfAborted(repository.session.signal)
       if (error instanceof StrakeError && error.code !== 'registry_unavailable') throw error
       const failure = networkFailure(error, await repository.session.base())
-      if (tries >= mostTries || (failure.isFinal && !(error instanceof StrakeError))) throw failure.error
+      if (tries > repository.session.retries || (failure.isFinal && !(error instanceof StrakeError))) throw failure.error
       await pause(pauseBefore(tries), repository.session.signal)
     }
     // It may have got there, and only the answer have been lost.
@@ -113,7 +113,7 @@ async function sendChunks(repository: Repository, blob: Upload, first: URL, chun
     } catch (error) {
       throwIfAborted(repository.session.signal)
       breaks += 1
-      if (breaks >= mostTries || (error instanceof StrakeError && error.code !== 'registry_unavailable')) throw error
+      if (breaks > repository.session.retries || (error instanceof StrakeError && error.code !== 'registry_unavailable')) throw error
       await pause(pauseBefore(breaks), repository.session.signal)
       const status = await repository.uploadStatus(location)
       if (status === undefined || status.received > blob.size) throw error
