@@ -23,42 +23,55 @@ export async function writeOut(
   bytes: AsyncIterable<Uint8Array>,
   options: { readonly compress?: Compress | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  const stages = compressor(options.compress ?? 'none')
-  const { signal } = options
-  const run = async (end: Writable): Promise<void> => {
-    try {
-      await pipeline([Readable.from(bytes, { objectMode: false, highWaterMark: pieceSize }), ...stages, end], { signal })
-    } catch (error) {
-      throw signal?.aborted ? new StrakeError('aborted', 'saving was aborted', { cause: signal.reason }) : error
-    }
-  }
-  if (typeof target !== 'string') return await run(target)
+  const pieces = abortable(compressed(bytes, options.compress ?? 'none'), options.signal)
+  if (typeof target !== 'string') return await pipeline(Readable.from(pieces, { objectMode: false, highWaterMark: pieceSize }), target)
   const temporary = join(dirname(target), `.${basename(target).slice(0, 100)}.${ownedName()}`)
   const handle = await open(temporary, 'wx', 0o666).catch((cause: unknown) => {
     throw new StrakeError('invalid_argument', `${target} cannot be written`, { cause })
   })
   try {
-    const stream = handle.createWriteStream({ autoClose: false, highWaterMark: pieceSize })
-    await run(stream)
-    await handle.sync()
-    await handle.close()
+    try {
+      for await (const piece of pieces) {
+        for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
+      }
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
     await rename(temporary, target)
-  } catch (error) {
-    await handle.close().catch(() => undefined)
-    throw error
   } finally {
     await rm(temporary, { force: true })
   }
 }
 
-function compressor(compress: Compress): Transform[] {
+async function* abortable(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    if (signal?.aborted) throw new StrakeError('aborted', 'saving was aborted', { cause: signal.reason })
+    yield piece
+  }
+}
+
+async function* compressed(bytes: AsyncIterable<Uint8Array>, compress: Compress): AsyncGenerator<Uint8Array> {
+  const through = compressor(compress)
+  if (through === undefined) return yield* bytes
+  const source = Readable.from(bytes, { objectMode: false, highWaterMark: pieceSize })
+  // A failure of the source reaches the reader through the compressor, which it is destroyed with.
+  source.on('error', (error) => through.destroy(error))
+  try {
+    for await (const piece of source.pipe(through)) yield piece as Buffer
+  } finally {
+    source.destroy()
+  }
+}
+
+function compressor(compress: Compress): Transform | undefined {
   switch (compress) {
     case 'none':
-      return []
+      return undefined
     case 'gzip':
-      return [zlib.createGzip({ level: gzipLevel, chunkSize: pieceSize })]
+      return zlib.createGzip({ level: gzipLevel, chunkSize: pieceSize })
     case 'zstd':
-      if (typeof createZstd === 'function') return [createZstd({ chunkSize: pieceSize })]
+      if (typeof createZstd === 'function') return createZstd({ chunkSize: pieceSize })
       throw new StrakeError('invalid_argument', "compress: 'zstd' needs Node 22.15 or later", { hint: "'gzip' is what every engine takes" })
     default:
       throw new StrakeError('invalid_argument', `not a compression: ${JSON.stringify(compress)}`, { hint: "'none', 'gzip' or 'zstd'" })
