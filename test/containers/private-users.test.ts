@@ -92,12 +92,12 @@ testAs(test, ['root', 'subid'], 'programs become other users in it, as package m
 })
 
 test('exec joins it, with the rights of the container and no others', async () => {
-  await using container = await built.start({ cmd: `${namespace} > /ns; exec sleep 600`, ...alone })
+  await using container = await built.start({ cmd: ['sleep', '600'], ...alone })
   const rights = 'grep -E "^(Cap|NoNewPrivs|Seccomp)" /proc/self/status'
-  const { stdout } = await container.exec(`cat /ns; ${namespace}; readlink /proc/1/ns/user; ${rights}`)
-  const [first, own, init, ...status] = stdout.trim().split('\n')
-  assert.is(own, first)
-  assert.is(init, first)
+  const { stdout } = await container.exec(`${namespace}; readlink /proc/1/ns/user; ${rights}`)
+  const [own, init, ...status] = stdout.trim().split('\n')
+  assert.is(own, init)
+  assert.is.not(own, (await built.exec(namespace)).stdout.trim())
   assert.equal(status, (await built.exec(rights)).stdout.trim().split('\n'))
   for (const options of [{ user: 65_534 }, { tty: true }, { cwd: '/some/where' }]) {
     const each = await container.exec(['sh', '-c', 'id -u; pwd'], options)

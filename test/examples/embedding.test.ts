@@ -84,9 +84,11 @@ test('requests side by side do not see each other', async ({ url }) => {
     Array.from({ length: 8 }, (_, index) => post(url, `sleep 0.1; echo ${index}; ls /proc | grep -c '^[0-9]'`)),
   )
   const counts = answers.map(({ answer }) => answer.stdout.trim().split('\n'))
+  const ends = answers.map(({ answer: { exitCode, stderr } }) => JSON.stringify({ exitCode, stderr })).join('\n')
   assert.equal(
     counts.map(([index]) => index),
     ['0', '1', '2', '3', '4', '5', '6', '7'],
+    ends,
   )
   assert.ok(
     counts.every(([, count]) => Number(count) < 8),
