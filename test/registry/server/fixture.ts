@@ -45,8 +45,13 @@ export class Fixture implements AsyncDisposable {
 
   static async start(options: RegistryOptions = {}): Promise<Fixture> {
     const directory = temporaryDirectory('registry')
-    const registry = await RegistryServer.listen({ root: directory.path, ...options })
-    return new Fixture(registry, await Store.open(directory.path), directory)
+    try {
+      const registry = await RegistryServer.listen({ root: directory.path, ...options })
+      return new Fixture(registry, await Store.open(directory.path), directory)
+    } catch (error) {
+      directory[Symbol.dispose]()
+      throw error
+    }
   }
 
   async ask(method: string, path: string, options: AskOptions = {}): Promise<Answer> {
