@@ -87,11 +87,12 @@ export class Output {
 
   /** Reads from `fd`, which does not block and is this object's from now on. */
   attach(fd: number): void {
-    this.#fd = fd
-    if (this.#stream?.destroyed) {
-      this.#stop()
+    // Destroyed, or finished, before the pipe was there.
+    if (this.#hasEnded) {
+      closeFd(fd)
       return
     }
+    this.#fd = fd
     if (this.#stream || this.#tap) this.watch()
   }
 
