@@ -73,7 +73,7 @@ long clone_child(const struct program_header *program, const uint8_t *ops, size_
   if (program->clone & ~NEW_NAMESPACES) return -EINVAL;
   if (!(program->clone & CLONE_NEWUSER) || !read_users(ops, length, &users)) return SYS2(clone3, &arguments, sizeof arguments);
   long dumpable = SYS5(prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
-  SYS4(prlimit64, 0, RESOURCE_PROCESSES, 0, &before);
+  if (users.processes != 0) SYS4(prlimit64, 0, RESOURCE_PROCESSES, 0, &before);
   long pid = become_owner(&users, &before);
   if (pid == 0) {
     pid = SYS2(clone3, &arguments, sizeof arguments);
