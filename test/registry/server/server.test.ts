@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import * as assert from 'uvu/assert'
 import { type RegistryOptions, RegistryServer, registry, StrakeError } from '../../../lib/index.ts'
@@ -169,26 +166,6 @@ test('close ends connections and uploads under way, and can be called twice', as
   const server = createServer().listen(f.registry.port, '127.0.0.1')
   await once(server, 'listening')
   server.close()
-})
-
-test('what a killed registry was receiving is removed by the next one', async () => {
-  using directory = temporaryDirectory()
-  const script = `
-    import { RegistryServer } from ${JSON.stringify(new URL('../../../lib/registry/index.ts', import.meta.url).href)}
-    const r = await RegistryServer.listen({ root: ${JSON.stringify(directory.path)} })
-    process.stdout.write(r.url + '\\n')`
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = await once(child.stdout, 'data')
-  const url = String(line).trim()
-  const begun = await fetch(`${url}/v2/a/blobs/uploads/`, { method: 'POST' })
-  assert.is((await fetch(`${url}${begun.headers.get('location')}`, { method: 'PATCH', body: 'abc' })).status, 202)
-  const ended = once(child, 'exit')
-  child.kill('SIGKILL')
-  await ended
-  assert.is(readdirSync(join(directory.path, 'tmp')).length, 1)
-  await using r = await RegistryServer.listen({ root: directory.path })
-  assert.equal(readdirSync(join(directory.path, 'tmp')), [])
-  assert.is((await fetch(`${r.url}${begun.headers.get('location')}`)).status, 404)
 })
 
 test('two registries on one store see the same', async () => {
