@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { errorCodes, StrakeError } from '../../lib/errors/error.ts'
 import { test } from '../support/uvu.ts'
@@ -9,6 +9,27 @@ test('docs/errors.md has a row for every code, in their order, and for nothing e
   assert.equal(
     rows.map((row) => row[1]),
     [...errorCodes],
+  )
+})
+
+test('a code that the library uses is one of them, and each of them is used', () => {
+  const sources = ['lib', 'repl', 'native'].flatMap((room) =>
+    readdirSync(room, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts') && path !== 'errors/error.ts')
+      .map((path) => readFileSync(`${room}/${path}`, 'utf8')),
+  )
+  const known: readonly string[] = errorCodes
+  const thrown = sources.flatMap((text) => [...text.matchAll(/new StrakeError\(\s*'(\w+)'/g)].map((match) => match[1] ?? ''))
+  assert.ok(thrown.length > 100, `${thrown.length} places`)
+  assert.equal(
+    thrown.filter((code) => !known.includes(code)),
+    [],
+  )
+  // Some are chosen first and thrown in another line.
+  const named = new Set(sources.flatMap((text) => [...text.matchAll(/'([a-z]+(?:_[a-z]+)+|aborted)'/g)].map((match) => match[1])))
+  assert.equal(
+    known.filter((code) => !named.has(code)),
+    [],
   )
 })
 
