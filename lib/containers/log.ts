@@ -14,7 +14,9 @@ export interface LogOptions {
   readonly follow?: boolean | undefined
   /** Only the last lines. */
   readonly tail?: number | undefined
+  /** Lines of this output only. Default: both. */
   readonly stream?: LogStream | undefined
+  /** Ends the following. */
   readonly signal?: AbortSignal | undefined
 }
 
