@@ -9,7 +9,7 @@ export interface TemporaryDirectory extends Disposable {
 }
 
 /** @example using directory = temporaryDirectory('copy') */
-export function temporaryDirectory(name = 'test'): TemporaryDirectory {
-  const path = mkdtempSync(join(tmpdir(), `strake-${name}-`))
+export function temporaryDirectory(name = 'test', parent = tmpdir()): TemporaryDirectory {
+  const path = mkdtempSync(join(parent, `strake-${name}-`))
   return { path, [Symbol.dispose]: () => removeTree(path) }
 }

@@ -20,7 +20,8 @@ function podman(directory: string, ...args: string[]): Promise<string> {
 // With a single id podman has nobody to give the files of a layer to.
 testAs(test, ['root', 'subid'], 'podman pulls a built image, pushes it under another name, and what it pushed is built upon', async () => {
   if (!has('podman')) return skip('podman is not installed')
-  using directory = temporaryDirectory('p')
+  // A runroot may have 50 characters, and TMPDIR is longer than that.
+  using directory = temporaryDirectory('p', '/tmp')
   const built = await image('host').copy({ 'etc/motd': 'hello podman\n' }, '/').build({ tag: 'podman/built:1' })
   await using r = await registry({ auth: { me: 'secret' } })
   const options = ['--tls-verify=false', '--creds', 'me:secret']
