@@ -15,7 +15,9 @@ export interface BuildOptions {
   readonly context?: string | undefined
   /** Carry every step out again; what they make is remembered all the same. */
   readonly noCache?: boolean | undefined
+  /** Ends the build, which rejects with `aborted`; finished steps stay in the cache. */
   readonly signal?: AbortSignal | undefined
+  /** Told of each step, and of each line that it prints. */
   readonly onProgress?: ((event: BuildEvent) => void) | undefined
   /** `os/architecture[/variant]` of the base to choose from an index. Default: this machine's. */
   readonly platform?: string | undefined

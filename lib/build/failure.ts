@@ -16,6 +16,7 @@ export interface BuildErrorOptions<State> extends StrakeErrorOptions {
  * }
  */
 export class BuildError<State> extends StrakeError {
+  /** The image as it was before the step, to start and look around in. */
   readonly state: State
   /** The message without the hint. */
   readonly reason: string

@@ -20,19 +20,91 @@ export interface LogOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Characters kept; the oldest lines go first. */
+/** Bytes kept, what holding them costs included; the oldest go first. */
 const standardLimit = 16 * 1024 * 1024
+const entryCost = 256
+/** Small writes that follow each other closely share a block. */
+const blockSize = 4096
+const togetherWithin = 5
 const longestLine = 64 * 1024
+/** Bytes turned into lines between two turns of the event loop. */
+const bytesInARow = 512 * 1024
 
-/** What a container's command wrote, line by line; bounded, so that a chatty one costs no more memory than this. */
+interface Entry {
+  readonly stream: LogStream
+  /** Milliseconds since 1970. */
+  readonly time: number
+  readonly block: Buffer
+  length: number
+}
+
+/** Cuts what one stream wrote into lines. */
+class Lines {
+  readonly #stream: LogStream
+  readonly #decoder = new StringDecoder('utf8')
+  #rest = ''
+  #time = new Date(0)
+
+  constructor(stream: LogStream) {
+    this.#stream = stream
+  }
+
+  add(bytes: Buffer, time: Date): LogLine[] {
+    this.#time = time
+    const found: LogLine[] = []
+    const text = this.#rest + this.#decoder.write(bytes)
+    let start = 0
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+      this.#cut(text.slice(start, text[end - 1] === '\r' && end > start ? end - 1 : end), found)
+      start = end + 1
+    }
+    this.#rest = text.slice(start)
+    while (this.#rest.length > longestLine) {
+      found.push(this.#line(this.#rest.slice(0, longestLine)))
+      this.#rest = this.#rest.slice(longestLine)
+    }
+    return found
+  }
+
+  /** What came after the last line's end. */
+  end(): LogLine[] {
+    const found: LogLine[] = []
+    const rest = this.#rest + this.#decoder.end()
+    this.#rest = ''
+    if (rest !== '') this.#cut(rest, found)
+    return found
+  }
+
+  #cut(text: string, into: LogLine[]): void {
+    if (text.length <= longestLine) into.push(this.#line(text))
+    else for (let at = 0; at < text.length; at += longestLine) into.push(this.#line(text.slice(at, at + longestLine)))
+  }
+
+  #line(text: string): LogLine {
+    return { stream: this.#stream, text, time: this.#time }
+  }
+}
+
+function ofStream(lines: readonly LogLine[], stream: LogStream): LogLine[] {
+  return lines.filter((line) => line.stream === stream)
+}
+
+function unfinished(lines: Readonly<Record<LogStream, Lines>>, stream: LogStream | undefined): LogLine[] {
+  const all = [...lines.stdout.end(), ...lines.stderr.end()]
+  return stream === undefined ? all : ofStream(all, stream)
+}
+
+/**
+ * What a container's command wrote. It is kept as it came, so that a command that writes much costs little time, and bounded, so that it
+ * costs no more memory than this; it becomes lines when it is read. A line longer than 65,536 characters comes in pieces.
+ */
 export class Log {
-  readonly #lines: LogLine[] = []
+  #entries: Entry[] = []
   readonly #limit: number
+  /** The number of the first entry that is still there. */
   #first = 0
   #size = 0
   #hasEnded = false
-  readonly #rest = { stdout: '', stderr: '' }
-  readonly #decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') }
   #waiting: (() => void)[] = []
 
   constructor(limit = standardLimit) {
@@ -40,75 +112,114 @@ export class Log {
   }
 
   write(stream: LogStream, chunk: Buffer): void {
-    const text = this.#rest[stream] + this.#decoders[stream].write(chunk)
-    const parts = text.split('\n')
-    let rest = parts.pop() ?? ''
-    for (const part of parts) this.#add(stream, part.endsWith('\r') ? part.slice(0, -1) : part)
-    while (rest.length > longestLine) {
-      this.#add(stream, rest.slice(0, longestLine))
-      rest = rest.slice(longestLine)
+    if (chunk.length === 0) return
+    const time = Date.now()
+    const last = this.#entries.at(-1)
+    if (last?.stream === stream && time - last.time <= togetherWithin && last.length + chunk.length <= last.block.length) {
+      chunk.copy(last.block, last.length)
+      last.length += chunk.length
+    } else {
+      // A block that is not shared with others: a slice of Node's pool would keep the whole pool.
+      const isBusy = last !== undefined && time - last.time <= togetherWithin
+      const block = Buffer.allocUnsafeSlow(isBusy ? Math.max(blockSize, chunk.length) : chunk.length)
+      chunk.copy(block)
+      this.#entries.push({ stream, time, block, length: chunk.length })
+      this.#size += block.length + entryCost
+      this.#bound()
     }
-    this.#rest[stream] = rest
     this.#wake()
   }
 
   end(): void {
-    for (const stream of ['stdout', 'stderr'] as const) {
-      const rest = this.#rest[stream] + this.#decoders[stream].end()
-      if (rest !== '') this.#add(stream, rest)
-      this.#rest[stream] = ''
-    }
     this.#hasEnded = true
     this.#wake()
   }
 
   async *read(options: LogOptions = {}): AsyncGenerator<LogLine, void, undefined> {
     const { follow = false, tail, stream, signal } = options
-    const fits = (line: LogLine): boolean => stream === undefined || line.stream === stream
-    let next = this.#first
-    if (tail !== undefined) {
-      const all = this.#lines.filter(fits)
-      const start = all[Math.max(0, all.length - tail)]
-      next = start && tail > 0 ? this.#first + this.#lines.indexOf(start) : this.#first + this.#lines.length
-    }
+    const position = { entry: this.#first, offset: 0 }
+    const lines = { stdout: new Lines('stdout'), stderr: new Lines('stderr') }
+    const isOver = (): boolean => !follow || this.#hasEnded || signal?.aborted === true
+    if (tail !== undefined) yield* await this.#last(tail, isOver, stream, position, lines)
     for (;;) {
-      if (next < this.#first) next = this.#first
-      const line = this.#lines[next - this.#first]
-      if (line) {
-        next += 1
-        if (fits(line)) yield line
-      } else if (!follow || this.#hasEnded || signal?.aborted) {
-        return
+      for await (const batch of this.#from(position, lines)) yield* stream === undefined ? batch : ofStream(batch, stream)
+      if (isOver()) break
+      await this.#change(signal)
+    }
+    // The line that is not complete yet is told as far as it is there.
+    yield* unfinished(lines, stream)
+  }
+
+  /** The last lines so far, the unfinished ones only when nothing is to follow; reading goes on from `position`. */
+  async #last(
+    count: number,
+    isOver: () => boolean,
+    stream: LogStream | undefined,
+    position: { entry: number; offset: number },
+    lines: Readonly<Record<LogStream, Lines>>,
+  ): Promise<LogLine[]> {
+    let kept: LogLine[] = []
+    for await (const batch of this.#from(position, lines)) {
+      const wanted = stream === undefined ? batch : ofStream(batch, stream)
+      kept = count < wanted.length ? wanted : [...kept, ...wanted]
+      if (kept.length > 2 * count) kept = count > 0 ? kept.slice(-count) : []
+    }
+    if (isOver()) kept.push(...unfinished(lines, stream))
+    return count > 0 ? kept.slice(-count) : []
+  }
+
+  /** Lines from a position to the end of what is there, which the position is then at. */
+  async *#from(
+    position: { entry: number; offset: number },
+    lines: Readonly<Record<LogStream, Lines>>,
+  ): AsyncGenerator<LogLine[], void, undefined> {
+    let inARow = 0
+    for (;;) {
+      if (position.entry < this.#first) Object.assign(position, { entry: this.#first, offset: 0 })
+      const entry = this.#entries[position.entry - this.#first]
+      if (!entry) return
+      if (position.offset < entry.length) {
+        const bytes = entry.block.subarray(position.offset, entry.length)
+        position.offset = entry.length
+        yield lines[entry.stream].add(bytes, new Date(entry.time))
+        inARow += bytes.length
+        if (inARow > bytesInARow) {
+          inARow = 0
+          await new Promise(setImmediate)
+        }
+      } else if (position.entry - this.#first + 1 < this.#entries.length) {
+        position.entry += 1
+        position.offset = 0
       } else {
-        await this.#change(signal)
+        return
       }
     }
   }
 
-  #add(stream: LogStream, text: string): void {
-    this.#lines.push({ stream, text, time: new Date() })
-    this.#size += text.length
-    // A quarter at a time: to drop a line from the front moves all the others.
+  /** A quarter at a time: to drop an entry from the front moves all the others. */
+  #bound(): void {
     if (this.#size < this.#limit * 1.25) return
     let dropped = 0
-    while (this.#size > this.#limit && dropped < this.#lines.length - 1) {
-      this.#size -= this.#lines[dropped]?.text.length ?? 0
+    while (this.#size > this.#limit && dropped < this.#entries.length - 1) {
+      this.#size -= (this.#entries[dropped]?.block.length ?? 0) + entryCost
       dropped += 1
     }
-    if (dropped > 0) {
-      this.#lines.splice(0, dropped)
-      this.#first += dropped
-    }
+    this.#entries = this.#entries.slice(dropped)
+    this.#first += dropped
   }
 
   #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake()
+    if (this.#waiting.length > 0) for (const wake of this.#waiting.splice(0)) wake()
   }
 
   #change(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.push(resolve)
-      signal?.addEventListener('abort', () => resolve(), { once: true })
+      const done = (): void => {
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiting.push(done)
+      signal?.addEventListener('abort', done, { once: true })
     })
   }
 }

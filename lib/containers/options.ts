@@ -25,6 +25,7 @@ export interface CommandOptions {
   readonly maxOutput?: number | string | undefined
   /** Resource limits, as getrlimit(2). */
   readonly rlimits?: Rlimits | undefined
+  /** Permission bits that new files do not get. Default 0o022. */
   readonly umask?: number | undefined
 }
 
@@ -32,6 +33,7 @@ export interface CommandOptions {
 export interface ContainerOptions extends CommandOptions {
   /** For people: letters, digits, `_`, `.`, `-`. Unique in this process. */
   readonly name?: string | undefined
+  /** At most 64 letters, digits and hyphens, in parts with dots between them. Default: the container's short id. */
   readonly hostname?: string | undefined
   /** Default `'none'`: loopback only. `'host'`: the host's network stack. */
   readonly network?: 'none' | 'host' | undefined

@@ -107,6 +107,7 @@ function explainStart(error: unknown, argv: readonly string[], cwd: string | und
  * `process_failed` or `timed_out`.
  */
 export class Process<Text extends string | Buffer = string> implements PromiseLike<ProcessResult<Text>>, AsyncDisposable {
+  /** The program and its arguments, as they are run. */
   readonly argv: readonly string[]
   readonly #options: CommandOptions
   readonly #out: Output
@@ -162,6 +163,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     return this.#pid
   }
 
+  /** What it reads. A reader that has gone is no error. */
   get stdin(): Writable {
     if (!this.#input.isWanted && !this.#isLaunching && this.#options.stdin !== 'pipe' && !this.#options.tty) {
       throw new StrakeError('invalid_argument', 'The process was started without a standard input.', {
@@ -176,6 +178,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     return this.#out.stream
   }
 
+  /** From its first use on, the result does not hold what flows here. With a terminal nothing does. */
   get stderr(): Readable {
     return this.#err.stream
   }

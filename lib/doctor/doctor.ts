@@ -16,9 +16,11 @@ export interface DoctorOptions {
   readonly checks?: readonly Check[] | undefined
   /** The store's directory. Default: that of `$STRAKE_ROOT`. */
   readonly root?: string | undefined
+  /** What is looked at. Default: this machine. */
   readonly machine?: Machine | undefined
   /** Default: in this store's zygote, which is ended again if it was not there before. */
   readonly tryProgram?: TryProgram | undefined
+  /** How the native part is loaded. Default: as a start does it. */
   readonly loadNative?: LoadNative | undefined
 }
 
@@ -26,6 +28,7 @@ export interface DoctorOptions {
 export class Diagnosis {
   /** Can containers run? True also where some check of what is not needed failed: they run with less. */
   readonly ok: boolean
+  /** What was looked at, in the order in which one thing needs another. */
   readonly checks: readonly CheckReport[]
 
   constructor(checks: readonly CheckReport[]) {

@@ -50,8 +50,11 @@ export interface StrakeErrorOptions {
  * `message` and `hint` are for people and may change.
  */
 export class StrakeError extends Error {
+  /** Stable, and made to be compared; docs/errors.md lists them. */
   readonly code: ErrorCode
+  /** What a person can do about it, in one sentence. */
   declare readonly hint?: string
+  /** Facts about the failure, of a shape that the code decides. */
   declare readonly details?: Readonly<Record<string, unknown>>
 
   constructor(code: ErrorCode, message: string, options: StrakeErrorOptions = {}) {

@@ -42,6 +42,7 @@ export type PlanOptions = StartOptions & { readonly argv?: readonly string[] | u
  * console.log(built.digest, built.layers.length, (await built.exec(['date'])).stdout)
  */
 export class Image {
+  /** All of it as plain data. */
   readonly data: ImageData
 
   constructor(data: ImageData) {
@@ -63,6 +64,7 @@ export class Image {
     return this.data.tags
   }
 
+  /** What its containers run, and how: the `config` of the OCI image config. */
   get config(): ExecutionConfig {
     return this.data.config
   }
@@ -72,6 +74,7 @@ export class Image {
     return this.data.layers
   }
 
+  /** How each layer was made, the first one first. */
   get history(): readonly HistoryEntry[] {
     return this.data.history
   }
@@ -81,6 +84,7 @@ export class Image {
     return this.data.size
   }
 
+  /** The operating system and processor that it is for. */
   get platform(): ImageData['platform'] {
     return this.data.platform
   }

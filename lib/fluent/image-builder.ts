@@ -48,6 +48,7 @@ import { type Container, Image, type PlanOptions } from './handles.ts'
  * const other = base.run('apt-get install -y curl') // shares the first two steps with `one`
  */
 export class ImageBuilder {
+  /** As plain data, the first one first. */
   readonly steps: readonly Step[]
 
   constructor(steps: readonly Step[] = []) {
@@ -102,6 +103,7 @@ export class ImageBuilder {
     return this.#add(userStep(user))
   }
 
+  /** Adds labels to the image's config. */
   label(labels: Readonly<Record<string, string>>): ImageBuilder {
     return this.#add(labelStep(labels))
   }
@@ -136,6 +138,7 @@ export class ImageBuilder {
     return this.#add(shellStep(argv))
   }
 
+  /** How it is found out whether a container of the image is well, as in its config; the engine itself does not ask. */
   healthcheck(check: Healthcheck): ImageBuilder {
     return this.#add(healthcheckStep(check))
   }

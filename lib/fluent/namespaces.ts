@@ -81,6 +81,7 @@ export class Namespaces implements AsyncDisposable {
     })
   }
 
+  /** Ends the agent, and with it all that it held. */
   close(): Promise<void> {
     return this.#open.agent.close()
   }

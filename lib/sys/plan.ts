@@ -7,6 +7,7 @@ import type { Program } from './program.ts'
  * `JSON.stringify` it; `String(plan)` prints one op a line.
  */
 export class Plan implements Iterable<Op> {
+  /** What an agent is given: clone flags, and ops. */
   readonly program: Program
 
   constructor(program: Program) {

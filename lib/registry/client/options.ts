@@ -32,9 +32,11 @@ export interface RemoteOptions {
   readonly tls?: RemoteTls | undefined
   /** Takes TLS certificates unverified, and plain HTTP where there is no TLS. Of loopback hosts plain HTTP is taken unless this is `false`. */
   readonly insecure?: boolean | undefined
+  /** How long is waited for what, in milliseconds. Default: 10 s for a connection, 60 s for headers and between bytes. */
   readonly timeouts?: Partial<RemoteTimeouts> | undefined
   /** How often a request is made again after 429, 5xx or a broken connection. Default 4. */
   readonly retries?: number | undefined
+  /** Ends it; it rejects with `aborted`. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -53,6 +55,7 @@ export interface TransferEvent {
 export interface TransferOptions extends RemoteOptions {
   /** Blobs at a time. Default 4. */
   readonly parallel?: number | undefined
+  /** Told of each blob's and manifest's way. */
   readonly onProgress?: ((event: TransferEvent) => void) | undefined
 }
 
@@ -66,6 +69,7 @@ export interface PullOptions extends TransferOptions {
   readonly policy?: PullPolicy | undefined
   /** Hosts (`mirror.example:5000`, or with a path in front of the repository) that are asked first, in this order. `auth` is never sent to them. */
   readonly mirrors?: readonly string[] | undefined
+  /** How large what comes may be; beyond it: `limit_exceeded`. */
   readonly limits?: (Partial<LayerLimits> & { readonly blobBytes?: number }) | undefined
 }
 

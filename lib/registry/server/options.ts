@@ -17,6 +17,7 @@ export interface RegistryOptions {
   readonly root?: string
   /** Passwords by user: all of them may do everything. Default: nobody is asked. */
   readonly auth?: Readonly<Record<string, string>>
+  /** Serves HTTPS with this certificate. Default: HTTP. */
   readonly tls?: RegistryTls
   /** Bytes of a blob at most. Default 64 GiB. */
   readonly maxBlobSize?: number

@@ -17,6 +17,7 @@ import { Uploads } from './uploads.ts'
 export class RegistryServer {
   /** As in a reference: `127.0.0.1:40123`. */
   readonly host: string
+  /** The one that it listens on, also when 0 was asked for. */
   readonly port: number
   /** `http://127.0.0.1:40123`, or with https. */
   readonly url: string
