@@ -13,8 +13,8 @@ export interface RlimitFallback {
  * - `memory` → RLIMIT_DATA, for *each process*: private writable mappings, stacks of threads included, shared memory and tmpfs not. Not
  *   RLIMIT_AS, which counts address space that is reserved and never touched: Node does not start below 768 MB of it (96 MB of RLIMIT_DATA);
  *   Go and Java reserve likewise. A process at its limit sees ENOMEM, and is not killed.
- * - `pids` → RLIMIT_NPROC, counted for each user in the user namespace, which containers of one zygote share: the limit holds for the
- *   processes of that uid in all of them together.
+ * - `pids` → RLIMIT_NPROC, counted for each user of a user namespace: of the container alone in one of its own (see docs/limits.md), for the
+ *   processes of that uid in all containers together in the one that they share.
  * - `cpus`, `cpuShares`, `cpuset`, `ioWeight`, `oomGroup`: no resource limit is like them.
  *
  * `already` are those that a cgroup enforces: they are left alone.

@@ -47,6 +47,8 @@ const reasons: readonly Reason[] = [
   ],
   ['setns', 'EPERM', 'the namespace belongs to a user namespace in which this process has no rights'],
   ['join', 'ESRCH', 'the container has ended'],
+  ['openChild', 'ESRCH', 'the container has ended'],
+  ['userns', 'EPERM', 'the id maps were refused'],
   [
     'setResUid',
     'EINVAL',

@@ -1,12 +1,12 @@
 // A container in a user namespace of its own: because it asks for one, or because its `pids` are counted by nothing else.
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import { type ContainerOptions, type Image, image } from '../../lib/index.ts'
 import { idKind } from '../support/machine.ts'
 import { testAs } from '../support/skip.ts'
+import { test } from '../support/uvu.ts'
 import { assertNothingLeft, descendants, quietTraces, rejection, settled } from './traces.ts'
 
 const alone = { userns: 'private' } as const
