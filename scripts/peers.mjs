@@ -9,6 +9,9 @@ import { script } from './setup.mjs'
 /** command: what must be on the PATH; pack: Debian's packages; group: which part of the work needs it. */
 export const peers = [
   { group: 'test', command: 'skopeo', pack: 'skopeo', why: 'reads the store and saved images as another engine would' },
+  { group: 'test', command: 'docker-registry', pack: 'docker-registry', why: 'the registry that images are pulled from and pushed to' },
+  { group: 'test', command: 'htpasswd', pack: 'apache2-utils', why: 'makes the password file of that registry' },
+  { group: 'test', command: 'openssl', pack: 'openssl', why: 'makes certificates' },
   { group: 'test', command: 'umoci', pack: 'umoci', why: 'unpacks built images; its result is compared with ours' },
   { group: 'test', command: 'newuidmap', pack: 'uidmap', why: 'maps the id range of an ordinary user' },
   { group: 'test', command: 'mmdebstrap', pack: 'mmdebstrap', why: 'makes the Debian file system that is built upon' },

@@ -4,7 +4,7 @@ import { type Certificates, givenCertificates, storedCertificates } from './cert
 import { type FoundCredentials, givenCredentials, storedCredentials } from './credentials.ts'
 import { type Connecting, dispatcherFor } from './dispatcher.ts'
 import { type Answer, type ExchangeRequest, exchange, type Method, type RequestBody } from './exchange.ts'
-import { networkFailure, printable, protocolError, throwIfAborted } from './failure.ts'
+import { codeOf, networkFailure, printable, protocolError, throwIfAborted } from './failure.ts'
 import { isLoopback } from './hosts.ts'
 import { defaultTimeouts, type RemoteOptions, type RemoteTimeouts } from './options.ts'
 import { isTransient, longestRetryAfter, pause, pauseBefore, retryAfter } from './retry.ts'
@@ -26,6 +26,10 @@ const redirects: readonly number[] = [301, 302, 303, 307, 308]
 /** Docker Hub's registry is not where its name says. */
 const hub = 'registry-1.docker.io'
 const agent = 'strake/1 (+https://www.npmjs.com/package/strake)'
+
+/** What OpenSSL says of a server that answers without TLS, and of one that speaks it. */
+const plainAnswer = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|^EPROTO$/
+const tlsAnswer = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|ERR_SSL_.*ALERT)/
 
 /** Which of http and https a host was last found to speak. */
 const schemes = new Map<string, { readonly base: URL; readonly until: number }>()
@@ -82,25 +86,40 @@ export class Session {
     const known = schemes.get(host)
     if (known && known.until > Date.now()) return known.base
     const plain = urlOf(`http://${host}/`, this.host)
-    const base = (await this.#speaksTls(secure)) ? secure : plain
+    const base = (await this.#isSecure(secure, plain)) ? secure : plain
     schemes.set(host, { base, until: Date.now() + schemeLife })
     return base
   }
 
-  async #speaksTls(url: URL): Promise<boolean> {
-    const request = { method: 'GET', url: new URL('v2/', url), headers: { 'user-agent': agent }, signal: this.signal } as const
+  /**
+   * Whether TLS is spoken there. A certificate that is not believed is TLS, too: who does not ask for `insecure` is told of it, and not served without.
+   * Where it is not clear, plain HTTP is tried: servers with TLS answer that with 400.
+   */
+  async #isSecure(secure: URL, plain: URL): Promise<boolean> {
     try {
-      await (await this.#exchange(request, true)).discard()
+      await this.#probe(secure)
       return true
     } catch (error) {
       throwIfAborted(this.signal)
-      const { error: failure } = networkFailure(error, url)
-      const code = failure.details?.cause
-      // A certificate that is not believed is one: who does not ask for `insecure` is told, and not served without TLS.
-      return (
-        typeof code === 'string' && /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|ERR_SSL_.*ALERT)/.test(code)
-      )
+      const code = codeOf(error)
+      if (plainAnswer.test(code)) return false
+      if (tlsAnswer.test(code)) return true
     }
+    try {
+      return (await this.#probe(plain)) === 400
+    } catch {
+      throwIfAborted(this.signal)
+      return false
+    }
+  }
+
+  async #probe(base: URL): Promise<number> {
+    const answer = await this.#exchange(
+      { method: 'GET', url: new URL('v2/', base), headers: { 'user-agent': agent }, signal: this.signal },
+      true,
+    )
+    await answer.discard()
+    return answer.status
   }
 
   async #repeat(url: URL, isRepeatable: boolean, attempt: () => Promise<Answer>): Promise<Answer> {
