@@ -38,6 +38,7 @@ const reasons: readonly Reason[] = [
   ['chdir', 'EACCES', 'this user may not enter it'],
   ['exec', 'ENOENT', 'the file does not exist, or the interpreter or loader that it names does not'],
   ['exec', 'EACCES', 'the file is not executable by this user, or its file system is mounted noexec'],
+  ['exec', 'EAGAIN', 'the limit of processes is reached'],
   ['exec', 'ENOEXEC', 'the file is no program for this machine: of another architecture, or a script without a #! line'],
   [
     'exec',

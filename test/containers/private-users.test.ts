@@ -7,7 +7,7 @@ import { type ContainerOptions, type Image, image } from '../../lib/index.ts'
 import { idKind } from '../support/machine.ts'
 import { testAs } from '../support/skip.ts'
 import { test } from '../support/uvu.ts'
-import { assertNothingLeft, descendants, quietTraces, rejection, settled } from './traces.ts'
+import { assertNothingLeft, descendants, processesWith, quietTraces, rejection, settled } from './traces.ts'
 
 const alone = { userns: 'private' } as const
 const namespace = 'readlink /proc/self/ns/user'
@@ -151,6 +151,25 @@ test('without a cgroup, a bomb of processes in one container takes none from ano
     }
     assert.ok(below(bomb.pid) <= 24, `${below(bomb.pid)} processes`)
     assert.is((await calm.exec(fill)).stdout, '23\n')
+  })
+})
+
+test("without a cgroup, root's command by an exec is let into a full container, and starts nothing there", async () => {
+  await withoutCgroups(async () => {
+    await using full = await built.start({ cmd: `sh -c 'while :; do sleep 600 & done' 2>/dev/null; sleep 6013; true`, pids: 16 })
+    assert.is(
+      await settled(
+        () => processesWith(['sleep', '6013'].join('\0')).length,
+        (count) => count === 1,
+      ),
+      1,
+    )
+    assert.is(below(full.pid), 16)
+    const { exitCode, stderr } = await full.exec('echo in >&2; (true); echo on >&2')
+    assert.equal([exitCode, stderr.split('\n')[0], /on/.test(stderr)], [2, 'in', false], stderr)
+    const other = full.exec('(true)', { user: 65_534 })
+    if (idKind === 'single') assert.is((await other).exitCode, 2)
+    else assert.equal((await rejection(other, 'kernel_refused')).details?.errno, 'EAGAIN')
   })
 })
 
