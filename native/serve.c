@@ -162,7 +162,8 @@ void serve(int channel) {
       SYS3(read, signals, info, sizeof info);
       reap_children();
     }
-    if (watched[0].revents & (POLLIN | POLLHUP | POLLERR)) {
+    /* POLLNVAL: an op has closed it, and nobody would ever be heard. */
+    if (watched[0].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) {
       struct request_header header;
       int32_t fds[MAX_FDS];
       size_t fd_count;

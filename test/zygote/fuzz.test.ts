@@ -203,4 +203,14 @@ test(`${cases} requests made by chance: the agent answers or ends each time, and
   if (process.env.STRAKE_FUZZ_SEED) console.log(outcomes)
 })
 
+test('an agent that closed its own socket ends, rather than to look at it for ever', async () => {
+  await using parent = await launchAgent({ clone: CLONE.CLONE_NEWUSER | CLONE.CLONE_NEWPID | CLONE.CLONE_NEWNS, ids: await idRange() })
+  await parent.run([{ op: 'mount', target: '/', flags: MS.MS_REC | MS.MS_PRIVATE }])
+  const agent = new RawAgent(parent)
+  const message = Buffer.from(encodeRequest(requests.run, 1, encodeOps([{ op: 'closeRange', first: 0 }], new SlotTable()), {}, false))
+  assert.is(await agent.survives({ message, fds: [] }), 'ended')
+  const late = new Promise<'late'>((resolve) => setTimeout(resolve, 5000, 'late').unref())
+  assert.is.not(await Promise.race([agent.close(), late]), 'late')
+})
+
 test.run()
