@@ -171,6 +171,8 @@ export async function buildRuntime(runtime: Runtime): Promise<{
     store: runtime.store,
     canChown: ids.kind !== 'single',
     unpack: async (image, options) => {
+      // A build holds what it looks for; what was seen before it began may be gone.
+      runtime.forgetUnpacked()
       await layersOf(runtime, image, options?.signal)
     },
     openLayer: async (lowers) => new LayerInProgress(runtime, lowers),

@@ -19,7 +19,7 @@ export class ImageUses {
   readonly #onForget: () => void
   #timer: NodeJS.Timeout | undefined
 
-  /** `onForget` is called when snapshots may go from now on that were in use. */
+  /** `onForget` is called when what was seen of snapshots before may not be so any more. */
   constructor(store: Store, onForget: () => void) {
     this.#hold = store.holds.openFor()
     this.#onForget = onForget
@@ -34,6 +34,8 @@ export class ImageUses {
       this.#byContainer.set(directory, known)
       return known.announcing
     }
+    // What was seen unpacked before it was held may have been removed since.
+    this.#onForget()
     const keys = keysOf(image)
     const use: Use = { keys, announcing: undefined, containers: 1 }
     use.announcing = this.#hold.keep(...keys).then(

@@ -1,0 +1,113 @@
+// test: timeout 600
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { image, images, store } from '../../lib/index.ts'
+import { Store } from '../../lib/store/index.ts'
+import { dir, file, tar } from '../layers/tar-maker.ts'
+import { temporaryDirectory } from '../support/temporary.ts'
+
+const test = suite('killed')
+const worker = fileURLToPath(new URL('store-worker.ts', import.meta.url))
+/** Of each kind of work. */
+const tries = process.env.STRAKE_LONG_TESTS ? 60 : 5
+let place: ReturnType<typeof temporaryDirectory>
+let host: string
+
+test.before(async () => {
+  place = temporaryDirectory('killed')
+  process.env.STRAKE_ROOT = join(place.path, 'store')
+  const built = await image('host').run('echo x > /x').cmd(['true']).build({ tag: 'base:1' })
+  host = join(place.path, 'host.tar')
+  await built.save(host)
+  writeFileSync(
+    join(place.path, 'r.tar'),
+    tar(dir('d', 0o700), ...Array.from({ length: 2000 }, (_, each) => file(`d/f${each}`, 'x'.repeat(each * 5), { uid: each % 3 }))),
+  )
+})
+test.after(async () => {
+  await store.remove()
+  place[Symbol.dispose]()
+})
+
+/** Runs a worker; killed so many milliseconds after it has begun. Resolves to its exit code, null when it was killed, and how long it worked. */
+async function run(args: readonly string[], killAfter?: number): Promise<{ code: number | null; ms: number; output: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', worker, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  let start = 0
+  child.stdout.on('data', (data: Buffer) => {
+    if (output === '') {
+      start = performance.now()
+      if (killAfter !== undefined) void sleep(killAfter).then(() => child.kill('SIGKILL'))
+    }
+    output += data.toString()
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, ms: performance.now() - start, output }
+}
+
+async function assertClean(when: string): Promise<void> {
+  const opened = await Store.open(store.root)
+  assert.equal(readdirSync(opened.path('tmp')), [], `${when}: nothing half written`)
+  const { problems } = await store.verify()
+  assert.equal(problems, [], when)
+  for (const each of await images.list()) assert.is((await images.get(each.digest)).id, each.id)
+}
+
+async function emptied(): Promise<void> {
+  for (const each of await images.list()) await images.remove(each.digest)
+  await store.prune({ images: 'all', cache: true })
+}
+
+const kinds: readonly [what: string, path: () => string, before: () => Promise<unknown>][] = [
+  ['load', () => host, emptied],
+  ['import', () => join(place.path, 'r.tar'), emptied],
+  ['build', () => 'base:1', () => images.load(host)],
+  [
+    'collect',
+    () => '',
+    async () => {
+      await images.load(host)
+      await image('base:1').run('echo y > /y').build({ tag: 'other:1' })
+    },
+  ],
+]
+for (const [what, path, before] of kinds) {
+  test(`a store whose process was killed at any instant of "${what}" is whole, and the same then succeeds`, async () => {
+    await before()
+    const whole = await run([what, path()])
+    assert.is(whole.code, 0)
+    let killed = 0
+    for (let each = 0; each < tries; each += 1) {
+      if (what === 'build') await images.remove('made:1').catch(() => undefined)
+      await (what === 'build' ? store.prune({ cache: true }) : before())
+      const after = Math.random() * whole.ms
+      const { code, ms } = await run([what, path()], after)
+    if (process.env.DEBUG_K) console.error(what, each, after, ms, code, new Date().toISOString())
+      killed += code === null ? 1 : 0
+      await assertClean(`"${what}" killed after ${after.toFixed(1)} of ${whole.ms.toFixed(0)} ms`)
+    }
+    assert.ok(killed > 0, 'one of them was killed on the way')
+    await before()
+    assert.is((await run([what, path()])).code, 0)
+    await assertClean(`"${what}" done`)
+  })
+}
+
+test('two processes that load the same at once both succeed', async () => {
+  await emptied()
+  const both = await Promise.all([run(['load', host]), run(['load', host])])
+  assert.equal(
+    both.map(({ code }) => code),
+    [0, 0],
+  )
+  assert.is(both[0]?.output, both[1]?.output)
+  await assertClean('both loaded')
+})
+
+test.run()
