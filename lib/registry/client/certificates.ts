@@ -18,19 +18,18 @@ export function certificateDirectories(host: string, env: NodeJS.ProcessEnv = pr
   return [join(own, 'containers'), join(own, 'docker'), '/etc/containers', '/etc/docker'].map((each) => join(each, 'certs.d', host))
 }
 
-function text(value: string | Uint8Array): string {
-  return typeof value === 'string' ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')
+function pem(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')
+  throw new StrakeError('invalid_argument', 'tls.ca, tls.cert and tls.key are PEM, as text or bytes')
 }
 
 export function givenCertificates(tls: RemoteTls): Certificates {
   const { ca, cert, key } = tls
   if ((cert === undefined) !== (key === undefined))
     throw new StrakeError('invalid_argument', 'tls.cert and tls.key are given together or not at all')
-  const authorities = ca === undefined ? [] : typeof ca === 'string' || ca instanceof Uint8Array ? [ca] : [...ca]
-  for (const each of [...authorities, cert, key])
-    if (each !== undefined && typeof each !== 'string' && !(each instanceof Uint8Array))
-      throw new StrakeError('invalid_argument', 'tls.ca, tls.cert and tls.key are PEM, as text or bytes')
-  return { ca: authorities.map(text), ...(cert !== undefined && key !== undefined ? { cert: text(cert), key: text(key) } : {}) }
+  const authorities: readonly unknown[] = Array.isArray(ca) ? ca : ca === undefined ? [] : [ca]
+  return { ca: authorities.map(pem), ...(cert !== undefined && key !== undefined ? { cert: pem(cert), key: pem(key) } : {}) }
 }
 
 /** The certificates that this machine keeps for a host: `*.crt` are authorities, `x.cert` with `x.key` are the client's. */
