@@ -67,6 +67,11 @@ export class Exchange {
     return Buffer.concat(pieces)
   }
 
+  /** The body is in, and what remains to be done may take long (a large file is synced): nothing on the wire is no sign of a stall now. */
+  haveTime(): void {
+    this.#request.socket.setTimeout(0)
+  }
+
   /** Answers; to HEAD with what GET would say, without the body. */
   send(status: number, headers: OutgoingHttpHeaders = {}, body: string | Uint8Array = ''): void {
     const length = status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) }

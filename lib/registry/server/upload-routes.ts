@@ -18,6 +18,7 @@ export function uploadRoutes(repositories: Repositories, uploads: Uploads, maxSi
     try {
       // Nobody was told its id, so nobody could go on with it.
       await uploads.use(upload.id, repository, () => receive(exchange, upload, maxSize))
+      exchange.haveTime()
       await upload.finish(digest)
     } finally {
       await uploads.discard(upload)
@@ -36,6 +37,7 @@ export function uploadRoutes(repositories: Repositories, uploads: Uploads, maxSi
     const digest = digestFrom(exchange.query.get('digest'))
     await uploads.use(id, repository, async (upload) => {
       await receive(exchange, upload, maxSize)
+      exchange.haveTime()
       try {
         await upload.finish(digest)
       } finally {
