@@ -1,18 +1,65 @@
 import { Readable } from 'node:stream'
-import { StrakeError } from '../errors/index.ts'
-import type { ContainerOptions } from './options.ts'
+import { checkTexts, invalidOption, isRecord, type OptionNames, optionCheck } from '../errors/index.ts'
+import type { CapabilityOptions, WindowSize } from '../process/index.ts'
+import type { Container } from './container.ts'
+import type { LogOptions } from './log.ts'
+import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
+
+type OptionsOf<Method extends 'stop' | 'update'> = NonNullable<Parameters<Container[Method]>[0]>
+
+const commandNames: OptionNames<CommandOptions> = {
+  env: true,
+  cwd: true,
+  user: true,
+  stdin: true,
+  tty: true,
+  timeout: true,
+  signal: true,
+  check: true,
+  encoding: true,
+  maxOutput: true,
+  rlimits: true,
+  umask: true,
+}
+const containerNames: OptionNames<ContainerOptions> = {
+  ...commandNames,
+  hostname: true,
+  network: true,
+  memory: true,
+  cpus: true,
+  pids: true,
+  userns: true,
+  capabilities: true,
+  seccomp: true,
+  noNewPrivileges: true,
+  readonly: true,
+  shmSize: true,
+  time: true,
+}
+const startNames: OptionNames<StartOptions> = { ...containerNames, name: true, cmd: true, entrypoint: true }
+
+/** Options by their names, of a command in a container, a throw-away container, `start`, and so on. Each throws `invalid_argument`. */
+export const checkCommandOptions = optionCheck<CommandOptions>('exec in a container', commandNames)
+export const checkContainerOptions = optionCheck<ContainerOptions>('exec', containerNames)
+export const checkStartOptions = optionCheck<StartOptions>('start', startNames)
+export const checkPlanOptions = optionCheck<StartOptions & { readonly argv?: unknown }>('plan', { ...startNames, argv: true })
+export const checkStopOptions = optionCheck<OptionsOf<'stop'>>('stop', { grace: true, signal: true })
+export const checkUpdateOptions = optionCheck<OptionsOf<'update'>>('update', { memory: true, cpus: true, pids: true })
+const checkLogNames = optionCheck<LogOptions>('logs', { follow: true, tail: true, stream: true, signal: true })
+const checkWindowNames = optionCheck<WindowSize>('tty', { rows: true, columns: true })
+const checkCapabilityNames = optionCheck<CapabilityOptions>('capabilities', { add: true, drop: true })
 
 const isFlag = (value: unknown): boolean => typeof value === 'boolean'
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 const isList = (value: unknown): boolean => value === undefined || Array.isArray(value)
+const isCount = (value: unknown): boolean => typeof value === 'number' && Number.isInteger(value) && value >= 0
 
 /** What each option may be where its value is not parsed (a size, a duration) and so checked anyway. */
 const checks: { readonly [name in keyof ContainerOptions]?: readonly [what: string, isRight: (value: unknown) => boolean] } = {
   env: ['an object of strings', isRecord],
+  // Who gives nothing for a user does not mean root.
   user: [
-    'a name or a number',
-    (value) => typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value) && value >= 0),
+    "a name or a number: 'name', 'uid', 'name:group' or 'uid:gid'",
+    (value) => isCount(value) || (typeof value === 'string' && /^[^:]+(:[^:]+)?$/.test(value)),
   ],
   stdin: [
     "'pipe', a string, bytes or a stream",
@@ -23,7 +70,7 @@ const checks: { readonly [name in keyof ContainerOptions]?: readonly [what: stri
   check: ['a boolean', isFlag],
   encoding: ["'utf8' or 'buffer'", (value) => value === 'utf8' || value === 'buffer'],
   rlimits: ['an object of limits', isRecord],
-  umask: ['a number from 0 to 0o777', (value) => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0o777],
+  umask: ['a number from 0 to 0o777', (value) => isCount(value) && Number(value) <= 0o777],
   hostname: ['a string', (value) => typeof value === 'string'],
   capabilities: ['{ add, drop }: lists of names', (value) => isRecord(value) && isList(value.add) && isList(value.drop)],
   seccomp: ["a profile or 'unconfined'", (value) => value === 'unconfined' || isRecord(value)],
@@ -31,12 +78,26 @@ const checks: { readonly [name in keyof ContainerOptions]?: readonly [what: stri
   readonly: ['a boolean', isFlag],
   time: ['a boolean', isFlag],
 }
+const checked = Object.entries(checks)
 
-/** Refuses options of a wrong type, which callers without types could give. Throws `invalid_argument`. */
+/** Refuses values of a wrong type, which callers without types could give. Throws `invalid_argument`. */
 export function checkOptions(options: ContainerOptions): void {
-  if (!isRecord(options)) throw new StrakeError('invalid_argument', 'The options must be an object.')
-  for (const [name, [what, isRight]] of Object.entries(checks)) {
+  if (!isRecord(options)) throw invalidOption('The options must be an object.')
+  for (const [name, [what, isRight]] of checked) {
     const value = options[name as keyof ContainerOptions]
-    if (value !== undefined && !isRight(value)) throw new StrakeError('invalid_argument', `${name} must be ${what}.`)
+    if (value !== undefined && !isRight(value)) throw invalidOption(`${name} must be ${what}.`)
   }
+  if (isRecord(options.tty)) checkWindowNames(options.tty)
+  if (options.capabilities !== undefined) checkCapabilityNames(options.capabilities)
+  if (options.env !== undefined) checkTexts('env', options.env)
+}
+
+/** Refuses what are no options of `logs`. Throws `invalid_argument`. */
+export function checkLogOptions(options: LogOptions): void {
+  checkLogNames(options)
+  const { follow, tail, stream, signal } = options
+  if (follow !== undefined && !isFlag(follow)) throw invalidOption('follow must be a boolean.')
+  if (tail !== undefined && !isCount(tail) && tail !== Number.POSITIVE_INFINITY) throw invalidOption('tail must be a number of lines.')
+  if (stream !== undefined && stream !== 'stdout' && stream !== 'stderr') throw invalidOption("stream must be 'stdout' or 'stderr'.")
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption('signal must be an AbortSignal.')
 }

@@ -1,11 +1,12 @@
 import type { CgroupStats } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { type ContainerSpec, parseDuration, planOf } from '../process/index.ts'
+import { after, type ContainerSpec, parseDuration, planOf } from '../process/index.ts'
 import type { Digest } from '../store/index.ts'
 import type { Plan } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { signalNumber } from '../zygote/index.ts'
+import { checkCommandOptions, checkLogOptions, checkStartOptions, checkStopOptions, checkUpdateOptions } from './check.ts'
 import { launchExec } from './exec.ts'
 import { ContainerFiles } from './files.ts'
 import { Freezer } from './freezer.ts'
@@ -99,6 +100,7 @@ export class Container implements AsyncDisposable {
     image: ImageData,
     options: StartOptions = {},
   ): Promise<Made> {
+    checkStartOptions(options)
     const argv = commandOf(image.config, options)
     const name = options.name === undefined ? undefined : checkName(options.name)
     if (name !== undefined && findContainer(name))
@@ -159,6 +161,7 @@ export class Container implements AsyncDisposable {
   exec(command: string | readonly string[], options: CommandOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: CommandOptions): Process
   exec(command: string | readonly string[], options: CommandOptions = {}): Process<string | Buffer> {
+    checkCommandOptions(options)
     const argv = argvOf(command, this.image.config.Shell)
     const process = new Process<string | Buffer>(argv, options, (stdio) => this.#launchExec(argv, options, stdio))
     this.#execs.add(process)
@@ -192,6 +195,7 @@ export class Container implements AsyncDisposable {
   async stop(
     options: { readonly grace?: number | string | undefined; readonly signal?: NodeJS.Signals | undefined } = {},
   ): Promise<ContainerExit> {
+    checkStopOptions(options)
     const grace = options.grace === undefined ? standardGrace : parseDuration(options.grace, 'grace')
     if (this.#ended) return this.#ended
     if (this.#freezer.isPaused) await this.unpause()
@@ -203,11 +207,11 @@ export class Container implements AsyncDisposable {
     } else {
       killContainer(this.#running)
     }
-    const timer = setTimeout(() => killContainer(this.#running), grace)
+    const cancel = after(grace, () => killContainer(this.#running))
     try {
       return await this.#exit
     } finally {
-      clearTimeout(timer)
+      cancel()
     }
   }
 
@@ -218,6 +222,7 @@ export class Container implements AsyncDisposable {
 
   /** The lines that the command wrote so far; with `follow` also those to come. */
   logs(options: LogOptions = {}): AsyncGenerator<LogLine, void, undefined> {
+    checkLogOptions(options)
     return this.#log.read(options)
   }
 
@@ -247,6 +252,7 @@ export class Container implements AsyncDisposable {
 
   /** Changes limits. Rejects with `not_delegated` when the container has no cgroup. */
   async update(options: Pick<StartOptions, 'memory' | 'cpus' | 'pids'>): Promise<void> {
+    checkUpdateOptions(options)
     const limits = limitsOf(options)
     if (limits) this.#cgroup().update(limits)
   }
@@ -350,7 +356,7 @@ export const containers = {
   },
   /** By name, id, or the beginning of an id. Throws `container_not_found`. */
   get(nameOrId: string): Container {
-    const found = findContainer(nameOrId)
+    const found = typeof nameOrId === 'string' ? findContainer(nameOrId) : undefined
     if (found) return found
     throw new StrakeError('container_not_found', `There is no container '${String(nameOrId).slice(0, 80)}' in this process.`)
   },

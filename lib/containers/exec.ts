@@ -3,6 +3,7 @@ import { type ContainerSpec, execPlan } from '../process/index.ts'
 import type { Agent, Child, ChildExit } from '../zygote/index.ts'
 import { openJoins } from './joins.ts'
 import type { RunningContainer } from './launch.ts'
+import { checkMapped } from './mapped.ts'
 import type { CommandOptions, ContainerOptions } from './options.ts'
 import { type Launched, type Stdio, usageOf } from './process.ts'
 import { commandSpec } from './settings.ts'
@@ -27,6 +28,7 @@ export async function launchExec(
   // Read anew each time: on cgroup v1 a group grows when it gets its first limit of a kind.
   const joinPaths = cgroup?.joinPaths ?? []
   const user = await userOfContainer(inside, options.user ?? config.User)
+  checkMapped(user, zygote.ids)
   const command = commandSpec(
     argv,
     { ...confinementOf(spec), ...options },

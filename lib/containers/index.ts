@@ -1,3 +1,4 @@
+export { checkContainerOptions, checkPlanOptions, checkStartOptions } from './check.ts'
 export * from './container.ts'
 export { ContainerFiles, type FileEntry } from './files.ts'
 export * from './info.ts'

@@ -5,6 +5,7 @@ import { type CommandSpec, type ContainerSpec, planOf, preparedProgram } from '.
 import type { Digest } from '../store/index.ts'
 import type { Child, ChildExit, Zygote } from '../zygote/index.ts'
 import { type Joins, openJoins } from './joins.ts'
+import { checkMapped } from './mapped.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Settled, type Stdio, usageOf } from './process.ts'
 import type { ContainerDirectory, Runtime } from './runtime.ts'
@@ -65,6 +66,7 @@ export async function specOf(
   const layers = request.layers ?? (await layersOf(runtime, image, signal))
   const looked = userOfImage(zygote, layers, options.user ?? image.config.User)
   const user = looked instanceof Promise ? await looked : looked
+  checkMapped(user, zygote.ids)
   const users = usersOf(options.userns, zygote.ids, limited.processes)
   const command = commandSpec(request.argv, options, { config: image.config, user, hostname, ...limitsIn(users, limited) })
   const spec = containerSpec(options, {

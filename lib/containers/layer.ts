@@ -99,7 +99,7 @@ export class LayerInProgress {
     const options: ContainerOptions = {
       env: command.env,
       cwd: command.cwd,
-      user: command.user,
+      user: command.user === '' ? undefined : command.user,
       network: command.network,
       userns: command.userns,
       timeout: command.timeout,

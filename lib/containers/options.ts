@@ -13,7 +13,7 @@ export interface CommandOptions {
   readonly stdin?: StdinSource | Readable | undefined
   /** A pseudo-terminal, of 24 rows and 80 columns unless told; its output is `stdout`. */
   readonly tty?: boolean | Partial<WindowSize> | undefined
-  /** Milliseconds, or `'1m30s'`; then the command is killed, and the result says `timedOut`. */
+  /** Milliseconds, or `'1m30s'`; then the command is killed, and the result says `timedOut`. Default: none, as 0 and Infinity. */
   readonly timeout?: number | string | undefined
   /** Kills the command and rejects with `aborted`. */
   readonly signal?: AbortSignal | undefined
@@ -31,21 +31,19 @@ export interface CommandOptions {
 
 /** What a container is allowed and how much it may use. */
 export interface ContainerOptions extends CommandOptions {
-  /** For people: letters, digits, `_`, `.`, `-`. Unique in this process. */
-  readonly name?: string | undefined
   /** At most 64 letters, digits and hyphens, in parts with dots between them. Default: the container's short id. */
   readonly hostname?: string | undefined
   /** Default `'none'`: loopback only. `'host'`: the host's network stack. */
   readonly network?: 'none' | 'host' | undefined
   /**
-   * Bytes, or `'256m'`, page cache included. Without a cgroup (see `doctor()`): RLIMIT_DATA, for each process by itself, which is then
+   * Bytes, or `'256m'`, page cache included; at least 6 MB. Without a cgroup (see `doctor()`): RLIMIT_DATA, for each process by itself, which is then
    * refused memory rather than killed.
    */
   readonly memory?: number | string | undefined
   /** CPUs' worth of time: 0.5 is half of one. Nothing stands in for it without a cgroup. */
   readonly cpus?: number | undefined
   /**
-   * Processes and threads of the container, PID 1 included. Without a cgroup the bound is that of a user namespace of its own
+   * Processes and threads of the container, PID 1 included: at least 2. Without a cgroup the bound is that of a user namespace of its own
    * (RLIMIT_NPROC, getrlimit(2)): see `userns`.
    */
   readonly pids?: number | undefined
@@ -71,6 +69,8 @@ export interface ContainerOptions extends CommandOptions {
 
 /** What `start` adds. */
 export interface StartOptions extends ContainerOptions {
+  /** For people: letters, digits, `_`, `.`, `-`. Unique in this process. */
+  readonly name?: string | undefined
   /** In place of the image's command; a string goes to its shell. */
   readonly cmd?: string | readonly string[] | undefined
   /** In place of the image's entrypoint; `[]` for none. */

@@ -3,6 +3,7 @@ import { type ContainerUser, type IdMap, lookUpUser } from '../ids/index.ts'
 import type { ImageData } from '../images/index.ts'
 import { planOf } from '../process/index.ts'
 import type { Plan } from '../sys/index.ts'
+import { checkOptions, checkPlanOptions } from './check.ts'
 import { layerPaths } from './launch.ts'
 import type { StartOptions } from './options.ts'
 import { argvOf, checkHostname, commandOf, commandSpec, containerSpec, usersOf } from './settings.ts'
@@ -33,6 +34,8 @@ export function imagePlan(
   image: Pick<ImageData, 'config' | 'layers'>,
   options: StartOptions & { readonly argv?: readonly string[] | undefined } = {},
 ): Plan {
+  checkPlanOptions(options)
+  checkOptions(options)
   const argv = options.argv ? argvOf(options.argv) : planCommand(image, options)
   const hostname = checkHostname(options.hostname ?? exampleId)
   const command = commandSpec(argv, options, { config: image.config, user: userFor(options.user ?? image.config.User), hostname })

@@ -2,7 +2,7 @@ import { openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { binding, closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
-import { Input, Output, parseBytes, parseDuration, type WindowSize } from '../process/index.ts'
+import { after, Input, Output, parseBytes, parseTimeout, type WindowSize } from '../process/index.ts'
 import { type Child, type ChildExit, signalNumber } from '../zygote/index.ts'
 import { checkOptions } from './check.ts'
 import type { CommandOptions } from './options.ts'
@@ -290,11 +290,11 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     const { signal, timeout, stdin, tty, cwd } = this.#options
     const begin = performance.now()
     checkOptions(this.#options)
-    const limit = timeout === undefined ? undefined : parseDuration(timeout, 'timeout')
+    const limit = parseTimeout(timeout)
     if (signal?.aborted) this.#abort()
     if (this.#failure) throw this.#failure
     signal?.addEventListener('abort', this.#abort, { once: true })
-    let timer: NodeJS.Timeout | undefined
+    let cancelTimeout = (): void => undefined
     try {
       // One turn later, so that who asked for the process can ask for its stdin.
       await undefined
@@ -314,10 +314,10 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       if (this.#failure) launched.destroy()
       for (const each of this.#pendingSignals) child.kill(each)
       if (limit !== undefined) {
-        timer = setTimeout(() => {
+        cancelTimeout = after(limit, () => {
           this.#timedOut = true
           launched.destroy()
-        }, limit)
+        })
       }
       let startError: unknown
       child.started.then(
@@ -333,7 +333,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
         },
       )
       const exit = await child.ended
-      if (timer) clearTimeout(timer)
+      cancelTimeout()
       this.#hasEnded = true
       this.#input.finish()
       this.#out.finish()
@@ -357,7 +357,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       this.#err.finish()
       throw error
     } finally {
-      if (timer) clearTimeout(timer)
+      cancelTimeout()
       signal?.removeEventListener('abort', this.#abort)
     }
   }

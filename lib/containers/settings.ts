@@ -72,7 +72,7 @@ export function environmentOf(
     if (name === '' || name.includes('=')) throw invalid(`${shown(name)} is no name of an environment variable.`)
     checkWord(name, 'The name of an environment variable')
     if (value === undefined) variables.delete(name)
-    else variables.set(name, checkWord(typeof value === 'number' ? String(value) : value, `The environment variable ${name}`))
+    else variables.set(name, checkWord(value, `The environment variable ${name}`))
   }
   if (!variables.has('HOME')) variables.set('HOME', facts.home)
   return [...variables].map(([name, value]) => `${name}=${value}`)
@@ -161,6 +161,11 @@ export function commandSpec(
   }
 }
 
+/** Docker's: less is not enough to start anything in, whatever it is. */
+const leastMemory = 6 * 1024 * 1024
+/** PID 1 of the container, which counts, and the command. */
+const leastProcesses = 2
+
 /** The limits that options ask for; undefined when there are none. Throws `invalid_argument`. */
 export function limitsOf(options: Pick<ContainerOptions, 'memory' | 'cpus' | 'pids'>): Limits | undefined {
   const { memory, cpus, pids } = options
@@ -171,6 +176,10 @@ export function limitsOf(options: Pick<ContainerOptions, 'memory' | 'cpus' | 'pi
     ...(pids === undefined ? {} : { pids }),
   }
   checkLimits(limits)
+  if (limits.memory !== undefined && limits.memory < leastMemory)
+    throw invalid(`memory: ${String(memory)} is too little to start in.`, "At least '6m', 6 MB; a program of any size needs more.")
+  if (limits.pids !== undefined && limits.pids < leastProcesses)
+    throw invalid(`pids must be at least ${leastProcesses}.`, 'PID 1 of the container counts, and its command is the second.')
   return limits
 }
 

@@ -1,6 +1,7 @@
 import type { ImageData } from '../images/index.ts'
+import { checkContainerOptions } from './check.ts'
 import { launchContainer, type RunningContainer, settleContainer } from './launch.ts'
-import type { StartOptions } from './options.ts'
+import type { ContainerOptions } from './options.ts'
 import { type Launched, Process, type Stdio, usageOf } from './process.ts'
 import { currentRuntime } from './runtime.ts'
 import { argvOf } from './settings.ts'
@@ -9,14 +10,15 @@ import { argvOf } from './settings.ts'
 export function execInImage(
   image: ImageData | Promise<ImageData>,
   command: string | readonly string[],
-  options: StartOptions & { readonly encoding: 'buffer' },
+  options: ContainerOptions & { readonly encoding: 'buffer' },
 ): Process<Buffer>
-export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options?: StartOptions): Process
+export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options?: ContainerOptions): Process
 export function execInImage(
   image: ImageData | Promise<ImageData>,
   command: string | readonly string[],
-  options: StartOptions = {},
+  options: ContainerOptions = {},
 ): Process<string | Buffer> {
+  checkContainerOptions(options)
   const argv = argvOf(command)
   const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
     const [runtime, source] = [await currentRuntime(), image instanceof Promise ? await image : image]

@@ -1,1 +1,3 @@
 export * from './error.ts'
+export { nearestName } from './nearest.ts'
+export * from './options.ts'

@@ -1,3 +1,4 @@
+export * from './after.ts'
 export * from './command.ts'
 export * from './confinement/index.ts'
 export * from './input.ts'

@@ -31,13 +31,13 @@ const durationPart = /(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)/g
 
 /**
  * A duration in milliseconds: a number is milliseconds; a string is parts with units as Docker and Go write them (`'1m30s'`,
- * `'500ms'`, `'1.5h'`), or `'0'`. Anything else, and what is negative or infinite: `invalid_argument`.
+ * `'500ms'`, `'1.5h'`), or `'0'`; Infinity is without end. Anything else, and what is negative: `invalid_argument`.
  *
  * @example
  * parseDuration('1m30s', 'timeout') // 90000
  */
 export function parseDuration(value: string | number, what = 'duration'): number {
-  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value
+  if (typeof value === 'number' && value >= 0) return value
   const text = typeof value === 'string' && value.length <= 100 ? value.trim().replaceAll('μ', 'µ') : ''
   if (text === '0') return 0
   if (durationPattern.test(text)) {
@@ -46,4 +46,13 @@ export function parseDuration(value: string | number, what = 'duration'): number
   throw new StrakeError('invalid_argument', `${what}: ${shown(value)} is not a duration`, {
     hint: "milliseconds, or a string such as '1m30s'",
   })
+}
+
+/**
+ * A time that something may take, as `parseDuration` reads it; undefined for any time at all, which 0 and Infinity say as well: so do the
+ * timeouts of node:child_process.
+ */
+export function parseTimeout(value: string | number | undefined, what = 'timeout'): number | undefined {
+  const duration = value === undefined ? 0 : parseDuration(value, what)
+  return duration === 0 || duration === Number.POSITIVE_INFINITY ? undefined : duration
 }

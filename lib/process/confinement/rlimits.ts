@@ -1,4 +1,4 @@
-import { StrakeError } from '../../errors/index.ts'
+import { isRecord, kindOfValue, nearestName, StrakeError } from '../../errors/index.ts'
 import { flags } from '../../sys/index.ts'
 
 type Resource = keyof typeof flags.RLIMIT
@@ -22,11 +22,16 @@ export const rlimitNames: readonly RlimitName[] = Object.keys(flags.RLIMIT).map(
   (name) => name.slice('RLIMIT_'.length).toLowerCase() as RlimitName,
 )
 
+function shown(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'string' ? String(value).slice(0, 40) : kindOfValue(value)
+}
+
 function limit(value: unknown, name: string): number {
   if (value === 'unlimited' || value === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
-  throw new StrakeError('invalid_argument', `rlimits.${name}: ${String(value).slice(0, 40)} is not a limit`, {
-    hint: "a whole number that is not negative, or 'unlimited'",
+  const isPair = isRecord(value) && Object.keys(value).some((key) => /^(soft|hard)$/i.test(key))
+  throw new StrakeError('invalid_argument', `rlimits.${name}: ${shown(value)} is not a limit`, {
+    hint: isPair ? `Give both as a pair: ${name}: [soft, hard].` : "a whole number that is not negative, or 'unlimited'",
   })
 }
 
@@ -40,8 +45,9 @@ function limit(value: unknown, name: string): number {
 export function parseRlimits(rlimits: Rlimits = {}): readonly Rlimit[] {
   const unknown = Object.keys(rlimits).find((name) => !rlimitNames.some((each) => each === name))
   if (unknown !== undefined) {
+    const nearest = nearestName(unknown, rlimitNames)
     throw new StrakeError('invalid_argument', `rlimits: unknown name ${JSON.stringify(unknown.slice(0, 40))}`, {
-      hint: `one of ${rlimitNames.join(', ')}`,
+      hint: nearest === undefined ? `one of ${rlimitNames.join(', ')}` : `Did you mean ${nearest}?`,
     })
   }
   return rlimitNames.flatMap((name) => {
