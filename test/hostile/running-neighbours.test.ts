@@ -62,6 +62,16 @@ test('R07: the first moments of an exec are out of reach of a container with CAP
   if (idKind !== 'single') assert.equal(outcomes(stdout).get('caught'), '0')
 })
 
+test('R07: in a user namespace of its own CAP_SYS_PTRACE gives no look into the first moments of an exec, with one id neither', async () => {
+  const base = await arena()
+  await using container = await base.start({ cmd: ['sleep', 'infinity'], capabilities: { add: ['SYS_PTRACE'] }, userns: 'private' })
+  const hunter = container.exec(['/probe', 'hunt', '2500'])
+  for (const until = Date.now() + 2200; Date.now() < until; ) await container.exec(['true'])
+  const { stdout } = await hunter
+  assert.equal(outcomes(stdout).get('tries'), 'done')
+  assert.equal(outcomes(stdout).get('caught'), '0')
+})
+
 test('R07: without CAP_SYS_PTRACE the first moments of an exec are out of reach, for every user', async () => {
   const base = await arena()
   await using container = await base.start({ cmd: ['sleep', 'infinity'] })

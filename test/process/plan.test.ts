@@ -1,9 +1,10 @@
 import * as assert from 'uvu/assert'
 import { containerSpec } from '../../lib/containers/settings.ts'
-import { type CommandSpec, type ContainerSpec, planOf, preparedProgram, resolveCapabilities } from '../../lib/process/index.ts'
+import { type CommandSpec, type ContainerSpec, execPlan, planOf, preparedProgram, resolveCapabilities } from '../../lib/process/index.ts'
 import { flags, flatten, type Op } from '../../lib/sys/index.ts'
 import { test } from '../support/uvu.ts'
 
+const { CLONE } = flags
 const command: CommandSpec = {
   argv: ['true'],
   env: ['PATH=/bin'],
@@ -114,6 +115,72 @@ test('what each option changes in the plan', () => {
     soft: 10,
     hard: 20,
   })
+})
+
+test('a user namespace of its own: entered first, uid 0 of it, out of sight; joined by the command of an exec alone', () => {
+  const sameIds = { uidMap: '0 0 65536\n', gidMap: '0 0 65536\n' }
+  const owned = spec({ users: { ...sameIds, owner: 40_960, processes: 32 } }, { processes: 32 })
+  assert.is(String(planOf(owned)).split('\n')[0], 'clone3 user pid mnt uts ipc net')
+  assert.equal(names(owned).slice(0, 3), ['userns', 'setResUid', 'setDumpable'])
+  assert.equal(planOf(owned).ops[0], { op: 'userns', ...sameIds, owner: 40_960, processes: 32 })
+  // It is like no other from its clone on; one that only wants to be apart is like all that do.
+  assert.is(planOf(owned).program.prepared, undefined)
+  const apart = (): ContainerSpec => spec({ users: { ...sameIds, owner: 0 } })
+  assert.equal(names(apart()).slice(0, 2), ['userns', 'setDumpable'])
+  assert.ok(planOf(apart()).program.prepared && planOf(apart()).program.prepared === planOf(apart()).program.prepared)
+  // The rest is that of a container in the shared namespace.
+  assert.equal(names(apart()).slice(2), names(spec()))
+  const joined = execPlan({ container: 3, cgroups: 0, ids: 'subid', arch: 'x64', hasNetwork: true, time: false, hasUsers: true, command })
+  const fork = joined.ops.findIndex(({ op }) => op === 'fork')
+  const inside = joined.ops[fork]
+  assert.ok(inside?.op === 'fork')
+  assert.equal(joined.ops.slice(0, 2), [
+    { op: 'openChild', child: 3, out: 'container' },
+    {
+      op: 'join',
+      child: 3,
+      flags: [
+        CLONE.CLONE_NEWPID,
+        CLONE.CLONE_NEWNS,
+        CLONE.CLONE_NEWUTS,
+        CLONE.CLONE_NEWIPC,
+        CLONE.CLONE_NEWCGROUP,
+        CLONE.CLONE_NEWNET,
+      ].reduce((sum, flag) => sum + flag),
+    },
+  ])
+  // The copy of the zygote has no filter and no rights to lose; the command loses what it got with the namespace.
+  assert.not.ok(joined.ops.some(({ op }) => op === 'seccomp' || op === 'setns'))
+  assert.equal(
+    inside.ops.slice(0, 4).map(({ op }) => op),
+    ['setns', 'capBounding', 'noNewPrivs', 'seccomp'],
+  )
+})
+
+test('with one id the bound on processes is set before the namespace of another user, and a bound of its own after', () => {
+  const order = [
+    ...flatten(
+      planOf(
+        spec(
+          { ids: 'single', users: { uidMap: '0 0 1\n', gidMap: '0 0 1\n', owner: 0 } },
+          {
+            user: { uid: 1000, gid: 1000, groups: [1000], home: '/' },
+            processes: 32,
+            rlimits: [{ resource: flags.RLIMIT.RLIMIT_NPROC, soft: 20, hard: 20 }],
+          },
+        ),
+      ).ops,
+    ),
+  ]
+  const bounds = order.flatMap((op, index) => (op.op === 'prlimit' ? [[op.soft, index] as const] : []))
+  const nested = order.findIndex((op) => op.op === 'unshare' && op.flags === CLONE.CLONE_NEWUSER)
+  assert.equal(
+    bounds.map(([soft, index]) => [soft, index < nested]),
+    [
+      [32, true],
+      [20, false],
+    ],
+  )
 })
 
 test('the printed plan of a default container, line by line where it matters', () => {
