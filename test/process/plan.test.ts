@@ -127,7 +127,8 @@ test('a user namespace of its own: entered first, uid 0 of it, out of sight; joi
   assert.is(planOf(owned).program.prepared, undefined)
   const apart = (): ContainerSpec => spec({ users: { ...sameIds, owner: 0 } })
   assert.equal(names(apart()).slice(0, 2), ['userns', 'setDumpable'])
-  assert.ok(planOf(apart()).program.prepared && planOf(apart()).program.prepared === planOf(apart()).program.prepared)
+  const [one, other] = [planOf(apart()), planOf(apart())]
+  assert.ok(one.program.prepared && one.program.prepared === other.program.prepared)
   // The rest is that of a container in the shared namespace.
   assert.equal(names(apart()).slice(2), names(spec()))
   const joined = execPlan({ container: 3, cgroups: 0, ids: 'subid', arch: 'x64', hasNetwork: true, time: false, hasUsers: true, command })
@@ -139,14 +140,7 @@ test('a user namespace of its own: entered first, uid 0 of it, out of sight; joi
     {
       op: 'join',
       child: 3,
-      flags: [
-        CLONE.CLONE_NEWPID,
-        CLONE.CLONE_NEWNS,
-        CLONE.CLONE_NEWUTS,
-        CLONE.CLONE_NEWIPC,
-        CLONE.CLONE_NEWCGROUP,
-        CLONE.CLONE_NEWNET,
-      ].reduce((sum, flag) => sum + flag),
+      flags: CLONE.CLONE_NEWPID + CLONE.CLONE_NEWNS + CLONE.CLONE_NEWUTS + CLONE.CLONE_NEWIPC + CLONE.CLONE_NEWCGROUP + CLONE.CLONE_NEWNET,
     },
   ])
   // The copy of the zygote has no filter and no rights to lose; the command loses what it got with the namespace.
