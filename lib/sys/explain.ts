@@ -3,7 +3,19 @@ import { type ErrnoName, errnoName } from './errno.ts'
 import { flatten, formatOp } from './format.ts'
 import type { Op } from './ops.gen.ts'
 
-type Reason = readonly [op: Op['op'], errno: ErrnoName, meaning: string, hint?: string]
+/** What can be done: a sentence, or what makes one of the op. */
+type Hint = string | ((op: Op) => string | undefined)
+type Reason = readonly [op: Op['op'], errno: ErrnoName, meaning: string, hint?: Hint]
+
+/** The kernel module of a file system bears its name. */
+function loadFileSystem(type: unknown): string | undefined {
+  return typeof type === 'string' && /^[\w-]{1,40}$/.test(type)
+    ? `Look for it in /proc/filesystems; if it is a module, load it as root: modprobe ${type}.`
+    : undefined
+}
+
+const unmappedHint =
+  'An ordinary user gets more ids by a line in /etc/subuid and /etc/subgid (`await doctor()` tells which); root has a range of its own, of 65536.'
 
 /** What an errno means for a given op, where the general words would not help. */
 const reasons: readonly Reason[] = [
@@ -20,8 +32,8 @@ const reasons: readonly Reason[] = [
     'An overlay’s upper directory may not be on overlayfs itself: set STRAKE_ROOT to a directory on ext4, xfs, btrfs or tmpfs.',
   ],
   ['mount', 'ENOENT', 'the source or the target does not exist'],
-  ['mount', 'ENODEV', 'this kernel has no such file system', 'Load it as root: modprobe overlay.'],
-  ['fsopen', 'ENODEV', 'this kernel has no such file system'],
+  ['mount', 'ENODEV', 'this kernel has no such file system', (op) => (op.op === 'mount' ? loadFileSystem(op.type) : undefined)],
+  ['fsopen', 'ENODEV', 'this kernel has no such file system', (op) => (op.op === 'fsopen' ? loadFileSystem(op.type) : undefined)],
   [
     'fsmount',
     'EPERM',
@@ -54,13 +66,23 @@ const reasons: readonly Reason[] = [
     'setResUid',
     'EINVAL',
     'this uid is not mapped in the user namespace',
-    'Give the user a range of ids: add a line to /etc/subuid and /etc/subgid; `await doctor()` tells which.',
+    unmappedHint,
   ],
   [
     'setResGid',
     'EINVAL',
     'this gid is not mapped in the user namespace',
-    'Give the user a range of ids: add a line to /etc/subuid and /etc/subgid; `await doctor()` tells which.',
+    unmappedHint,
+  ],
+  ['setGroups', 'EINVAL', 'one of these gids is not mapped in the user namespace', unmappedHint],
+  [
+    'prlimit',
+    'EPERM',
+    'a hard limit cannot be raised above that of the caller',
+    (op) =>
+      op.op === 'prlimit' && op.resource === flags.RLIMIT.RLIMIT_NOFILE
+        ? 'Give less: `ulimit -H -n` tells what this process has, and sysctl fs.nr_open what anyone can.'
+        : 'Give less: prlimit(1) tells what this process has.',
   ],
   ['unshare', 'EPERM', 'namespaces of this kind are not allowed here'],
   [
@@ -76,7 +98,7 @@ const reasons: readonly Reason[] = [
     'mountSetattr',
     'EINVAL',
     'this file system cannot be mounted with mapped ids',
-    'Put STRAKE_ROOT on ext4, xfs, btrfs, or (Linux 6.3 and later) tmpfs.',
+    'Put STRAKE_ROOT on ext4, xfs, btrfs, or (Linux 6.3 and later) tmpfs: export STRAKE_ROOT=/var/tmp/strake',
   ],
   ['openTree', 'EINVAL', 'the mount cannot be copied: others are mounted inside it that may not be uncovered'],
 ]
@@ -104,10 +126,14 @@ const generalWords: Partial<Record<ErrnoName, string>> = {
   EIO: 'input or output failed',
 }
 
-/** What the kernel meant by `errno` when it refused `op`. */
-export function explain(op: Op['op'] | 'clone3', errno: string): { meaning: string; hint?: string } {
+/** What the kernel meant by `errno` when it refused `op`; `failed` is the op with its fields. */
+export function explain(op: Op['op'] | 'clone3', errno: string, failed?: Op): { meaning: string; hint?: string } {
   const special = reasons.find(([name, code]) => name === op && code === errno)
-  if (special) return special[3] === undefined ? { meaning: special[2] } : { meaning: special[2], hint: special[3] }
+  if (special) {
+    const [, , meaning, given] = special
+    const hint = typeof given === 'function' ? failed && given(failed) : given
+    return hint === undefined ? { meaning } : { meaning, hint }
+  }
   if (op === 'clone3' && errno === 'EPERM')
     return { meaning: 'user namespaces are not allowed here', hint: 'Run `await doctor()`: it tells the command that allows them.' }
   if (op === 'clone3' && errno === 'ENOSPC')
@@ -131,7 +157,7 @@ export function kernelRefused(ops: readonly Op[], index: number, errno: number):
     if (at === index) failed = op
     at += 1
   }
-  const { meaning, hint } = explain(failed?.op ?? 'clone3', name)
+  const { meaning, hint } = explain(failed?.op ?? 'clone3', name, failed)
   const what = failed ? formatOp(failed) : 'clone3'
   const short = what.length > 400 ? `${what.slice(0, 400)}…` : what
   return new StrakeError('kernel_refused', `${short}: ${name}, ${meaning}.`, {
