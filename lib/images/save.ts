@@ -104,7 +104,7 @@ async function* ociEntries(store: Store, root: Descriptor, chosen: ImageData, ta
     json([
       {
         Config: blobPath(chosen.id),
-        RepoTags: tags.length > 0 ? tags.map(({ familiar }) => familiar) : null,
+        RepoTags: tags.length > 0 ? tags.map(({ whole }) => whole) : null,
         Layers: chosen.layers.map(({ digest }) => blobPath(digest)),
       },
     ]),
@@ -143,7 +143,7 @@ async function* dockerEntries(store: Store, image: ImageData, tags: readonly Nam
   const layers = image.layers.map(({ digest }) => `${hexOf(digest)}.tar`)
   yield smallFile(
     'manifest.json',
-    json([{ Config: config, RepoTags: tags.length > 0 ? tags.map(({ familiar }) => familiar) : null, Layers: layers }]),
+    json([{ Config: config, RepoTags: tags.length > 0 ? tags.map(({ whole }) => whole) : null, Layers: layers }]),
   )
   yield smallFile(config, await store.blobs.read(image.id))
   for (const [index, layer] of image.layers.entries()) {
