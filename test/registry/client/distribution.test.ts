@@ -26,7 +26,20 @@ const roots = { one: join(directory.path, 'one'), two: join(directory.path, 'two
 const stored = randomBytes(2_000_000).toString('base64')
 
 test.before(async (context) => {
-  if (!has('docker-registry') || !has('skopeo')) return skip('docker-registry and skopeo are not installed')
+  try {
+    context.place = await prepare()
+  } catch (error) {
+    // The runner says nothing of a hook that throws.
+    console.error(error)
+    throw error
+  }
+})
+
+async function prepare(): Promise<Place | undefined> {
+  if (!has('docker-registry') || !has('skopeo')) {
+    skip('docker-registry and skopeo are not installed')
+    return undefined
+  }
   process.env.STRAKE_ROOT = roots.one
   const built = await image()
     .from('host')
@@ -35,8 +48,8 @@ test.before(async (context) => {
     .run('rm /srv/d/x')
     .cmd(['cat', '/srv/hello'])
     .build({ tag: 'hello:1' })
-  context.place = { registry: await distribution(), built, directory: directory.path }
-})
+  return { registry: await distribution(), built, directory: directory.path }
+}
 
 test.after(async ({ place }) => {
   await place?.registry[Symbol.asyncDispose]()
