@@ -1,7 +1,7 @@
 import { StrakeError } from '../errors/index.ts'
 import { type ErrnoName, errnoName } from './errno.ts'
 import { flatten, formatOp } from './format.ts'
-import type { Op } from './ops.gen.ts'
+import { flags, type Op } from './ops.gen.ts'
 
 /** What can be done: a sentence, or what makes one of the op. */
 type Hint = string | ((op: Op) => string | undefined)
@@ -62,18 +62,8 @@ const reasons: readonly Reason[] = [
   ['join', 'ESRCH', 'the container has ended'],
   ['openChild', 'ESRCH', 'the container has ended'],
   ['userns', 'EPERM', 'the id maps were refused'],
-  [
-    'setResUid',
-    'EINVAL',
-    'this uid is not mapped in the user namespace',
-    unmappedHint,
-  ],
-  [
-    'setResGid',
-    'EINVAL',
-    'this gid is not mapped in the user namespace',
-    unmappedHint,
-  ],
+  ['setResUid', 'EINVAL', 'this uid is not mapped in the user namespace', unmappedHint],
+  ['setResGid', 'EINVAL', 'this gid is not mapped in the user namespace', unmappedHint],
   ['setGroups', 'EINVAL', 'one of these gids is not mapped in the user namespace', unmappedHint],
   [
     'prlimit',
