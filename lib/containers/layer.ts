@@ -1,6 +1,6 @@
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { chainId, diffLayer } from '../layers/index.ts'
+import { chainId, diffLayer, sourceDateEpoch } from '../layers/index.ts'
 import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
@@ -29,7 +29,7 @@ export interface MadeLayer {
   readonly chainId: Digest
 }
 
-/** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. */
+/** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. Unless it is kept, times later than SOURCE_DATE_EPOCH become that. */
 export async function commitUpper(
   runtime: Runtime,
   directory: ContainerDirectory,
@@ -37,16 +37,18 @@ export async function commitUpper(
   options: { readonly keeps?: boolean } = {},
 ): Promise<MadeLayer> {
   const { ids } = await runtime.zygote()
+  const clampTime = options.keeps ? undefined : sourceDateEpoch()
   const agent = await runtime.agentFor(`${directory.zygotePath}/upper`)
   let layer: Awaited<ReturnType<typeof diffLayer>>
   try {
-    layer = await diffLayer(runtime.store, agent, { ownership: ids.kind !== 'single' })
+    layer = await diffLayer(runtime.store, agent, { ownership: ids.kind !== 'single', clampTime })
     if (!options.keeps) await agent.run([{ op: 'syncFs', path: '/' }])
   } finally {
     await agent.close()
   }
   const chain = chainId(below, layer.diffId)
-  if (!options.keeps) await runtime.adopt(chain, directory)
+  // Where the layer has other times than the upper, the snapshot is to be unpacked from it.
+  if (!options.keeps && clampTime === undefined) await runtime.adopt(chain, directory)
   return { descriptor: layer.descriptor, diffId: layer.diffId, chainId: chain }
 }
 

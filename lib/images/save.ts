@@ -5,7 +5,7 @@ import { type ImageData, readImage } from './image.ts'
 import { imageNameAnnotation } from './layout.ts'
 import { LayoutWriter } from './layout-writer.ts'
 import { indexMediaType } from './media-types.ts'
-import type { Platform } from './platform.ts'
+import { formatPlatform, matchesPlatform, type Platform } from './platform.ts'
 import { familiarReference, formatReference, parseReference } from './reference.ts'
 import { surveyBlobs } from './survey.ts'
 import { type Compress, type SaveTarget, writeOut } from './write-out.ts'
@@ -39,6 +39,11 @@ export async function saveImage(store: Store, image: ImageData, target: SaveTarg
   const tags = (options.tags ?? image.tags).map(namesOf)
   using hold = store.hold()
   const chosen = options.platform === undefined ? image : await readImage(store.blobs, image.root, { platform: options.platform })
+  if (options.platform !== undefined && !matchesPlatform(chosen.platform, options.platform))
+    throw new StrakeError(
+      'image_not_found',
+      `the image is for ${formatPlatform(chosen.platform)}, not for ${formatPlatform(options.platform)}`,
+    )
   const root = options.platform === undefined ? image.root : chosen.descriptor
   const { blobs } = await surveyBlobs(store, root)
   await hold.keep(...[...blobs.keys()].map((digest) => `blob:${digest}` as const))

@@ -109,4 +109,22 @@ test('two processes that load the same at once both succeed', async () => {
   await assertClean('both loaded')
 })
 
+test('garbage that is collected all the while takes nothing from a load and a build in other processes', async () => {
+  await emptied()
+  await images.load(host)
+  let working = true
+  const collecting = (async () => {
+    for (let each = 0; working; each += 1) await store.prune(each % 2 === 0 ? {} : { cache: true })
+  })()
+  const both = await Promise.all([run(['load', host]), run(['build', 'base:1']), run(['import', join(place.path, 'r.tar')])])
+  working = false
+  await collecting
+  assert.equal(
+    both.map(({ code }) => code),
+    [0, 0, 0],
+  )
+  await assertClean('collected beside others')
+  assert.is((await (await images.get('made:1')).exec('cat /made/more /made/7')).stdout, 'more7\n')
+})
+
 test.run()
