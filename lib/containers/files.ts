@@ -2,9 +2,11 @@ import { fstatSync, readFile, writeFile } from 'node:fs'
 import { posix } from 'node:path'
 import { promisify } from 'node:util'
 import { closeFd } from '../../native/binding.ts'
-import { StrakeError } from '../errors/index.ts'
+import { invalidOption, kindOfValue, optionCheck, StrakeError } from '../errors/index.ts'
 import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
+import { explainFile } from './file-failure.ts'
+import type { Access } from './inside.ts'
 
 const { O } = flags
 const readFrom = promisify<number, Buffer>(readFile)
@@ -46,43 +48,87 @@ function entryOf(record: FileRecord, name: string): FileEntry {
   }
 }
 
-/** Files of a running container. Every path is absolute and resolved inside the container's root, links and all. */
-export class ContainerFiles {
-  readonly #agent: () => Promise<Agent>
+interface ReadFileOptions {
+  readonly encoding?: BufferEncoding | undefined
+}
 
-  constructor(agent: () => Promise<Agent>) {
+interface ModeOptions {
+  /** Permissions, as chmod(2): 0o644. */
+  readonly mode?: number | undefined
+}
+
+const checkReadNames = optionCheck<ReadFileOptions>('readFile', { encoding: true })
+const checkModeNames = {
+  writeFile: optionCheck<ModeOptions>('writeFile', { mode: true }),
+  mkdir: optionCheck<ModeOptions>('mkdir', { mode: true }),
+} as const
+
+function checkModeOptions(what: keyof typeof checkModeNames, options: ModeOptions): void {
+  checkModeNames[what](options)
+  const { mode } = options
+  if (mode !== undefined && !(Number.isInteger(mode) && mode >= 0 && mode <= 0o7777))
+    throw invalidOption('mode must be a number from 0 to 0o7777.', 'Permissions as chmod(2) has them: 0o644.')
+}
+
+function encodingOf(options: BufferEncoding | ReadFileOptions): BufferEncoding | undefined {
+  if (typeof options !== 'string') checkReadNames(options)
+  const encoding: unknown = typeof options === 'string' ? options : options.encoding
+  if (encoding === undefined || (typeof encoding === 'string' && Buffer.isEncoding(encoding))) return encoding
+  throw invalidOption(
+    `${typeof encoding === 'string' ? JSON.stringify(encoding.slice(0, 40)) : kindOfValue(encoding)} is no encoding.`,
+    "One of Node's: 'utf8', 'latin1', 'base64', 'hex', …; without one the file is bytes.",
+  )
+}
+
+/**
+ * Files of a container, running or stopped. Every path is absolute and resolved inside the container's root, links and all. Of a stopped one
+ * /proc, /sys and /dev are empty.
+ */
+export class ContainerFiles {
+  readonly #agent: (access: Access) => Promise<Agent>
+
+  constructor(agent: (access: Access) => Promise<Agent>) {
     this.#agent = agent
   }
 
-  /** Rejects with `kernel_refused` (its `details.errno`, `ENOENT` for one), `invalid_argument` when it is no regular file. */
-  readFile(path: string): Promise<Buffer>
-  readFile(path: string, encoding: BufferEncoding): Promise<string>
-  async readFile(path: string, encoding?: BufferEncoding): Promise<Buffer | string> {
+  /**
+   * A whole file, as bytes, or as text when an encoding is given as with node:fs: `'utf8'`, `{ encoding: 'utf8' }`. Rejects with
+   * `kernel_refused` (its `details.errno`, `ENOENT` for one), `invalid_argument` when it is no regular file.
+   */
+  readFile(path: string, options?: { readonly encoding?: undefined }): Promise<Buffer>
+  readFile(path: string, options: BufferEncoding | { readonly encoding: BufferEncoding }): Promise<string>
+  readFile(path: string, options?: BufferEncoding | ReadFileOptions): Promise<Buffer | string>
+  async readFile(path: string, options: BufferEncoding | ReadFileOptions = {}): Promise<Buffer | string> {
+    const encoding = encodingOf(options)
     const bytes = await this.#withFile(path, O.O_RDONLY | O.O_NONBLOCK, readFrom)
     return encoding === undefined ? bytes : bytes.toString(encoding)
   }
 
   /** Makes the file, or replaces its content. A new one is root's, of mode 0644 unless told. */
-  async writeFile(path: string, content: string | Uint8Array, options: { readonly mode?: number | undefined } = {}): Promise<void> {
+  async writeFile(path: string, content: string | Uint8Array, options: ModeOptions = {}): Promise<void> {
+    checkModeOptions('writeFile', options)
+    if (typeof content !== 'string' && !(content instanceof Uint8Array))
+      throw invalidOption(`The content of a file is a string or bytes, not ${kindOfValue(content)}.`)
     await this.#withFile(path, O.O_WRONLY | O.O_CREAT | O.O_TRUNC, (file) => writeTo(file, content), options.mode ?? 0o644)
   }
 
   /** The entries of a directory, by name. */
   async list(path: string): Promise<readonly FileEntry[]> {
-    const bytes = await this.#result({ op: 'readDir', path: checkPath(path) })
+    const bytes = await this.#result(path, { op: 'readDir', path: checkPath(path) })
     const entries = decodeRecords(bytes).map((record) => entryOf(record, record.name.toString()))
     return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   /** Of a link: the link itself. */
   async stat(path: string): Promise<FileEntry> {
-    const [record] = decodeRecords(await this.#result({ op: 'stat', path: checkPath(path) }))
+    const [record] = decodeRecords(await this.#result(path, { op: 'stat', path: checkPath(path) }))
     if (!record) throw new StrakeError('invalid_argument', `${path} cannot be looked at.`)
     return entryOf(record, posix.basename(path))
   }
 
   /** Makes a directory, and those above it that are missing. */
-  async mkdir(path: string, options: { readonly mode?: number | undefined } = {}): Promise<void> {
+  async mkdir(path: string, options: ModeOptions = {}): Promise<void> {
+    checkModeOptions('mkdir', options)
     const names = posix.normalize(checkPath(path)).split('/').filter(Boolean)
     const ops = names.map(
       (_, index): Op => ({
@@ -92,35 +138,39 @@ export class ContainerFiles {
         tolerate: ['EEXIST'],
       }),
     )
-    await this.#run(ops)
+    await this.#run(path, ops)
   }
 
   /** Removes a file, or a directory and all that is in it. No error when it is not there. */
   async remove(path: string): Promise<void> {
-    await this.#run([{ op: 'removeTree', path: checkPath(path) }])
+    await this.#run(path, [{ op: 'removeTree', path: checkPath(path) }])
   }
 
-  async #run(ops: readonly Op[]): Promise<void> {
-    const agent = await this.#agent()
+  async #run(path: string, ops: readonly Op[]): Promise<void> {
+    const agent = await this.#agent('write')
     try {
       await agent.run(ops)
+    } catch (error) {
+      throw explainFile(error, path)
     } finally {
       await agent.close()
     }
   }
 
-  async #result(op: Op): Promise<Uint8Array> {
-    const agent = await this.#agent()
+  async #result(path: string, op: Op): Promise<Uint8Array> {
+    const agent = await this.#agent('read')
     try {
       const [bytes] = (await agent.run([op])).results
       return bytes instanceof Uint8Array ? bytes : new Uint8Array()
+    } catch (error) {
+      throw explainFile(error, path)
     } finally {
       await agent.close()
     }
   }
 
   async #withFile<Result>(path: string, mode: number, use: (fd: number) => Promise<Result>, permissions = 0): Promise<Result> {
-    const agent = await this.#agent()
+    const agent = await this.#agent(mode & O.O_WRONLY ? 'write' : 'read')
     let fd: number | undefined
     try {
       const { fds } = await agent.run([
@@ -128,6 +178,8 @@ export class ContainerFiles {
         { op: 'sendFd', fd: 'file', name: 'file' },
       ])
       fd = fds.file
+    } catch (error) {
+      throw explainFile(error, path)
     } finally {
       await agent.close()
     }
@@ -143,5 +195,8 @@ export class ContainerFiles {
 
 function checkPath(path: string): string {
   if (typeof path === 'string' && path.startsWith('/') && !path.includes('\0')) return path
-  throw new StrakeError('invalid_argument', `A path in a container is absolute; this is ${JSON.stringify(path)?.slice(0, 80)}.`)
+  throw new StrakeError(
+    'invalid_argument',
+    `A path in a container is absolute; this is ${typeof path === 'string' ? JSON.stringify(path).slice(0, 80) : kindOfValue(path)}.`,
+  )
 }
