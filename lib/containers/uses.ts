@@ -11,7 +11,7 @@ interface Use {
   containers: number
 }
 
-/** The images that containers of this thread run from. Other processes neither collect nor, unless forced, remove them (docs/decisions/0007). */
+/** The images that containers of this thread run from. Other processes neither collect nor, unless forced, remove them (docs/decisions/0008). */
 export class ImageUses {
   readonly #hold: Hold
   readonly #uses = new Map<string, Use>()

@@ -32,7 +32,7 @@ export interface Needed {
 }
 
 /**
- * Removes the blobs and snapshots that nothing needs: no name leads to them, no build cache, nothing that any process is at (docs/decisions/0007).
+ * Removes the blobs and snapshots that nothing needs: no name leads to them, no build cache, nothing that any process is at (docs/decisions/0008).
  * One at a time for a store. Rejects with `store_invalid` when a manifest is damaged, since what it needs is then not known.
  */
 export async function collectGarbage(store: Store, options: CollectOptions = {}): Promise<Collected> {

@@ -89,7 +89,7 @@ export class Hold implements Disposable {
 }
 
 /**
- * What is in use in a store, and what is about to be removed: docs/decisions/0007. Both sides announce first and look afterwards (Dekker's
+ * What is in use in a store, and what is about to be removed: docs/decisions/0008. Both sides announce first and look afterwards (Dekker's
  * algorithm, with files for flags), so that at least one of a user and a collector who meet sees the other.
  */
 export class Holds {
