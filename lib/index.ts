@@ -29,6 +29,7 @@ export {
   Container,
   Image,
   ImageBuilder,
+  type ImageSaveOptions,
   image,
   images,
   type NamespaceCommandOptions,
@@ -39,6 +40,21 @@ export {
   registry,
   store,
 } from './fluent/index.ts'
+export type {
+  Compress,
+  ExportOptions,
+  Pruned,
+  PruneOptions,
+  RemoveOptions,
+  SaveFormat,
+  SaveTarget,
+  StoreProblem,
+  StoreReport,
+  StoreUsage,
+  UsageOfImage,
+  UsageOfKind,
+  VerifyOptions,
+} from './images/index.ts'
 export type { NamespaceKind, NamespaceOptions } from './namespaces/index.ts'
 export type { CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
 export {

@@ -1,4 +1,4 @@
-export { Container, Image, type PlanOptions } from './handles.ts'
+export { Container, Image, type ImageSaveOptions, type PlanOptions } from './handles.ts'
 export { ImageBuilder, image } from './image-builder.ts'
 export { images } from './images.ts'
 export { type NamespaceCommandOptions, Namespaces, ns } from './namespaces.ts'
