@@ -1,6 +1,6 @@
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseChallenges } from '../../../lib/registry/client/challenge.ts'
+import { test } from '../../support/uvu.ts'
 
 const challenges: readonly [string, object[]][] = [
   ['Basic realm="x"', [{ scheme: 'basic', realm: 'x' }]],

@@ -2,11 +2,11 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { delimiter, dirname, join } from 'node:path'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkRealm } from '../../../lib/registry/client/authorizer.ts'
 import { type PullOptions, pullImage, storedCredentials } from '../../../lib/registry/index.ts'
 import { amd64 } from '../../images/maker.ts'
+import { test } from '../../support/uvu.ts'
 import { desk, failure, type Pretender, pretend, type Request, sendBytes, type Trick } from './pretender.ts'
 
 const me = { username: 'me', password: 'pa:ss wörd' }

@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Image, image, images, type PushOptions, store, type TransferEvent } from '../../../lib/index.ts'
 import { pullImage } from '../../../lib/registry/index.ts'
@@ -11,6 +10,7 @@ import { amd64, arm64, layoutFiles, makeIndex, writeFiles } from '../../images/m
 import { has } from '../../support/machine.ts'
 import { skip } from '../../support/skip.ts'
 import { temporaryDirectory } from '../../support/temporary.ts'
+import { suite } from '../../support/uvu.ts'
 import { authority, type Distribution, distribution, run } from './distribution.ts'
 import { desk, failure } from './pretender.ts'
 
@@ -26,13 +26,7 @@ const roots = { one: join(directory.path, 'one'), two: join(directory.path, 'two
 const stored = randomBytes(2_000_000).toString('base64')
 
 test.before(async (context) => {
-  try {
-    context.place = await prepare()
-  } catch (error) {
-    // The runner says nothing of a hook that throws.
-    console.error(error)
-    throw error
-  }
+  context.place = await prepare()
 })
 
 async function prepare(): Promise<Place | undefined> {

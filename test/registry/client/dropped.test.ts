@@ -1,12 +1,12 @@
-// HOSTILE.md, I09: connections that drop while a layer is on its way, and registries that are asked for the rest of it.
+// HOSTILE.md, I09 and I10: connections that drop while a layer is on its way, registries that are asked for the rest of it, calls that are aborted.
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type PullOptions, pullImage } from '../../../lib/registry/index.ts'
 import { makeImage } from '../../images/maker.ts'
 import { file, tar } from '../../layers/tar-maker.ts'
-import { desk, failure, pretend, type Request, sendBytes } from './pretender.ts'
+import { test } from '../../support/uvu.ts'
+import { desk, failure, pretend, type Request, sendBytes, type Trick } from './pretender.ts'
 
 const big = makeImage([tar(file('big', randomBytes(300_000).toString('latin1')))])
 /** The layer is what is large. */
@@ -92,6 +92,36 @@ test('I09 a connection that always drops is given up', async () => {
   const error = await failure(pullImage(here.store, `${registry.host}/app:1`, quick))
   assert.is(error.code, 'registry_unavailable')
   assert.equal((await here.content()).names, [])
+})
+
+const stuck: Record<string, Trick> = {
+  'does not answer': (request) => request.path.includes('/manifests/'),
+  'does not send a layer': isLayer,
+  'wants it to wait': (_, response) => {
+    response.writeHead(503, { 'retry-after': '30' }).end()
+    return true
+  },
+}
+for (const [what, trick] of Object.entries(stuck)) {
+  test(`I10 an aborted pull ends at once, when the registry ${what}`, async () => {
+    await using registry = await pretend({ 'app:1': big }, { trick })
+    await using here = await desk()
+    const reason = new Error('enough')
+    const control = new AbortController()
+    setTimeout(() => control.abort(reason), 300)
+    const started = performance.now()
+    const error = await failure(pullImage(here.store, `${registry.host}/app:1`, { signal: control.signal }))
+    assert.is(error.code, 'aborted')
+    assert.is(error.cause, reason)
+    assert.ok(performance.now() - started < 2000)
+  })
+}
+
+test('a call that was aborted before it began makes no request', async () => {
+  await using registry = await pretend({ 'app:1': big })
+  await using here = await desk()
+  assert.is((await failure(pullImage(here.store, `${registry.host}/app:1`, { signal: AbortSignal.abort() }))).code, 'aborted')
+  assert.is(registry.requests.length, 0)
 })
 
 test.run()

@@ -1,13 +1,13 @@
 // HOSTILE.md, "Images and registries": each row against a registry in this process that does just that.
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { configMediaType, indexMediaType, manifestMediaType } from '../../../lib/images/index.ts'
 import { type PullOptions, pullImage } from '../../../lib/registry/index.ts'
 import { digestOf } from '../../../lib/store/index.ts'
 import { type MadeImage, makeImage } from '../../images/maker.ts'
 import { file, tar } from '../../layers/tar-maker.ts'
+import { test } from '../../support/uvu.ts'
 import { desk, failure, type Pretender, pretend, type Request, type Trick } from './pretender.ts'
 
 const big = makeImage([tar(file('big', randomBytes(300_000).toString('latin1')))])
@@ -363,33 +363,6 @@ test('I10 what is refused for a moment is asked for again, when the registry say
   })
   await pullImage(here.store, `${registry.host}/app:1`, quick)
   assert.ok((times[1] ?? 0) - (times[0] ?? 0) >= 990)
-})
-
-const stuck: Record<string, Trick> = {
-  'does not answer': isManifest,
-  'does not send a layer': isLayer,
-  'wants it to wait': status(503, { 'retry-after': '30' }),
-}
-for (const [what, trick] of Object.entries(stuck)) {
-  test(`I10 an aborted pull ends at once, when the registry ${what}`, async () => {
-    await using registry = await pretend({ 'app:1': big }, { trick })
-    await using here = await desk()
-    const reason = new Error('enough')
-    const control = new AbortController()
-    setTimeout(() => control.abort(reason), 300)
-    const started = performance.now()
-    const error = await failure(pullImage(here.store, `${registry.host}/app:1`, { signal: control.signal }))
-    assert.is(error.code, 'aborted')
-    assert.is(error.cause, reason)
-    assert.ok(performance.now() - started < 2000)
-  })
-}
-
-test('a call that was aborted before it began makes no request', async () => {
-  await using registry = await pretend({ 'app:1': big })
-  await using here = await desk()
-  assert.is((await failure(pullImage(here.store, `${registry.host}/app:1`, { signal: AbortSignal.abort() }))).code, 'aborted')
-  assert.is(registry.requests.length, 0)
 })
 
 test('I11 a reference that is none makes no request', async () => {

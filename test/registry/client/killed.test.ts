@@ -4,12 +4,12 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { pullImage } from '../../../lib/registry/index.ts'
 import { digestOf, Store } from '../../../lib/store/index.ts'
 import { makeImage } from '../../images/maker.ts'
 import { file, tar } from '../../layers/tar-maker.ts'
+import { test } from '../../support/uvu.ts'
 import { desk, pretend } from './pretender.ts'
 
 const tries = Number(process.env.STRAKE_TEST_KILLS ?? 20)

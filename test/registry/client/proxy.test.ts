@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { proxyFor } from '../../../lib/registry/client/proxy.ts'
 import { pullImage } from '../../../lib/registry/index.ts'
+import { test } from '../../support/uvu.ts'
 import { desk, failure } from './pretender.ts'
 
 const proxy = 'http://proxy.example:3128'

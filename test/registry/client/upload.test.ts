@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Images } from '../../../lib/images/index.ts'
 import { type PushOptions, pullImage, pushImage } from '../../../lib/registry/index.ts'
 import { digestOf } from '../../../lib/store/index.ts'
 import { makeImage } from '../../images/maker.ts'
 import { file, tar } from '../../layers/tar-maker.ts'
+import { test } from '../../support/uvu.ts'
 import { type Desk, desk, failure, pretend } from './pretender.ts'
 
 const image = makeImage([tar(file('big', randomBytes(400_000).toString('latin1')))], { gzip: true })
