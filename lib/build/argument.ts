@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/index.ts'
+import { isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
 
 /** Longest text that an argument of a step may hold, in bytes of UTF-8. */
 const maxTextBytes = 1 << 20
@@ -10,7 +10,7 @@ export function invalidArgument(argument: string, why: string, hint?: string): S
 
 /** A string without NUL, no longer than 1 MiB; empty only when `allowEmpty`. */
 export function checkText(argument: string, value: unknown, allowEmpty = false): string {
-  if (typeof value !== 'string') throw invalidArgument(argument, `must be a string, not ${describe(value)}`)
+  if (typeof value !== 'string') throw invalidArgument(argument, `must be a string, not ${kindOfValue(value)}`)
   if (value === '' && !allowEmpty) throw invalidArgument(argument, 'must not be empty')
   if (value.includes('\0')) throw invalidArgument(argument, 'must not contain NUL')
   if (Buffer.byteLength(value) > maxTextBytes) throw invalidArgument(argument, 'is longer than 1 MiB')
@@ -26,7 +26,7 @@ export function checkWord(argument: string, value: unknown): string {
 
 /** An argv: at least one word, the first not empty. */
 export function checkArgv(argument: string, value: unknown): readonly string[] {
-  if (!Array.isArray(value)) throw invalidArgument(argument, `must be an array of strings, not ${describe(value)}`)
+  if (!Array.isArray(value)) throw invalidArgument(argument, `must be an array of strings, not ${kindOfValue(value)}`)
   if (value.length === 0) throw invalidArgument(argument, 'must not be empty')
   return Object.freeze(value.map((each: unknown, index) => checkText(`${argument}[${index}]`, each, index > 0)))
 }
@@ -38,11 +38,16 @@ export function checkCommand(argument: string, value: unknown): string | readonl
 
 /** A plain object of strings, its keys matching `key`. */
 export function checkRecord(argument: string, value: unknown, key: RegExp): Readonly<Record<string, string>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw invalidArgument(argument, `must be an object, not ${describe(value)}`)
+  if (!isRecord(value)) throw invalidArgument(argument, `must be an object, not ${kindOfValue(value)}`)
   const entries = Object.entries(value).map(([name, each]): [string, string] => {
     if (!key.test(name)) throw invalidArgument(argument, `has a name that cannot be used: ${JSON.stringify(name)}`)
-    return [name, checkText(`${argument}.${name}`, typeof each === 'number' || typeof each === 'boolean' ? String(each) : each, true)]
+    if (typeof each !== 'string')
+      throw invalidArgument(
+        `${argument}.${name}`,
+        `must be a string, not ${kindOfValue(each)}`,
+        `Give it as text: ${argument}({ ${JSON.stringify(name)}: String(…) }).`,
+      )
+    return [name, checkText(`${argument}.${name}`, each, true)]
   })
   return Object.freeze(Object.fromEntries(entries))
 }
@@ -62,9 +67,4 @@ export function checkUser(argument: string, value: unknown): string {
   const text = checkWord(argument, typeof value === 'number' ? String(value) : value)
   if (!/^[^\s:]+(:[^\s:]+)?$/.test(text)) throw invalidArgument(argument, `must be a user or user:group, not ${JSON.stringify(text)}`)
   return text
-}
-
-function describe(value: unknown): string {
-  if (value === null) return 'null'
-  return Array.isArray(value) ? 'an array' : typeof value
 }

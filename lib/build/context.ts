@@ -1,3 +1,4 @@
+import { checkFlag, checkHooks, invalidOption, kindOfValue, optionCheck } from '../errors/index.ts'
 import type { Platform } from '../images/index.ts'
 import type { BuildCache } from './cache.ts'
 import type { BuildEvent } from './progress.ts'
@@ -21,6 +22,25 @@ export interface BuildOptions {
   readonly onProgress?: ((event: BuildEvent) => void) | undefined
   /** `os/architecture[/variant]` of the base to choose from an index. Default: this machine's. */
   readonly platform?: string | undefined
+}
+
+const checkNames = optionCheck<BuildOptions>('build', {
+  tag: true,
+  context: true,
+  noCache: true,
+  signal: true,
+  onProgress: true,
+  platform: true,
+})
+
+/** Refuses what are no options of a build, before anything is done. Throws `invalid_argument`. */
+export function checkBuildOptions(options: BuildOptions): void {
+  checkNames(options)
+  checkHooks(options)
+  checkFlag('noCache', options.noCache)
+  const { context } = options
+  if (context !== undefined && (typeof context !== 'string' || context === ''))
+    throw invalidOption(`context must be the path of a directory, not ${context === '' ? "''" : kindOfValue(context)}.`)
 }
 
 /** One build in progress: what every step of it shares. */

@@ -1,4 +1,4 @@
-export type { BuildOptions } from './context.ts'
+export { type BuildOptions, checkBuildOptions } from './context.ts'
 export { describeStep } from './describe.ts'
 export { BuildError } from './failure.ts'
 export { type Outline, outlineOf } from './outline.ts'

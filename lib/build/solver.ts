@@ -1,9 +1,9 @@
 import { StrakeError } from '../errors/index.ts'
-import { type ImageData, parsePlatform } from '../images/index.ts'
+import { type ImageData, namesFrom, parsePlatform } from '../images/index.ts'
 import { sourceDateEpoch } from '../layers/index.ts'
 import { openBase } from './bases.ts'
 import { BuildCache, type CachedStep, cacheKey } from './cache.ts'
-import { type BuildContext, type BuildOptions, type PreparedStep, timeOf } from './context.ts'
+import { type BuildContext, type BuildOptions, checkBuildOptions, type PreparedStep, timeOf } from './context.ts'
 import { prepareCopy } from './copy-step.ts'
 import { describeStep } from './describe.ts'
 import { abortedError, BuildError, checkAborted } from './failure.ts'
@@ -22,6 +22,8 @@ import { prepareWorkdir } from './workdir-step.ts'
  * Rejects with `build_failed` (a `BuildError`), `aborted`, `context_invalid`, `path_escapes`, `image_not_found`, ….
  */
 export async function buildImage(steps: readonly Step[], options: BuildOptions, runtime: BuildRuntime): Promise<ImageData> {
+  checkBuildOptions(options)
+  const tags = namesFrom(options.tag)
   const builds = new Map<readonly Step[], Promise<Stage>>()
   const context: BuildContext = {
     runtime,
@@ -35,7 +37,6 @@ export async function buildImage(steps: readonly Step[], options: BuildOptions, 
       return stage
     },
   }
-  const tags = options.tag === undefined ? [] : typeof options.tag === 'string' ? [options.tag] : options.tag
   try {
     return await writeStage(runtime.store, await context.build(steps), tags)
   } catch (error) {

@@ -9,5 +9,6 @@ export type { CommandOptions, ContainerOptions, StartOptions } from './options.t
 export { imagePlan } from './plan.ts'
 export { Process, type ProcessResult, type Usage } from './process.ts'
 export { currentRuntime, Runtime } from './runtime.ts'
+export { argvOf } from './settings.ts'
 export { type SnapshotOptions, snapshot } from './snapshot.ts'
 export { execInImage } from './throw-away.ts'

@@ -1,4 +1,5 @@
 import { binding } from '../../native/binding.ts'
+import { optionCheck } from '../errors/index.ts'
 import { defaultRoot } from '../store/index.ts'
 import type { Check, CheckReport, CheckResult } from './check.ts'
 import { cgroupChecks } from './checks/cgroups.ts'
@@ -23,6 +24,14 @@ export interface DoctorOptions {
   /** How the native part is loaded. Default: as a start does it. */
   readonly loadNative?: LoadNative | undefined
 }
+
+const checkDoctorOptions = optionCheck<DoctorOptions>('doctor', {
+  checks: true,
+  root: true,
+  machine: true,
+  tryProgram: true,
+  loadNative: true,
+})
 
 /** What this machine can do. Printed as a table by `String()` and in the REPL. */
 export class Diagnosis {
@@ -60,7 +69,7 @@ async function report(check: Check): Promise<CheckReport> {
 }
 
 /**
- * Asks this machine what containers need, and says for each thing that is missing the command that mends it. Never rejects. Elsewhere
+ * Asks this machine what containers need, and says for each thing that is missing the command that mends it. Rejects for options that are none only (`invalid_argument`). Elsewhere
  * than on Linux it says what to run it on. A quarter of a second: namespaces are made and an overlay is mounted in the store.
  *
  * @example
@@ -68,6 +77,7 @@ async function report(check: Check): Promise<CheckReport> {
  * if (!diagnosis.ok) console.log(String(diagnosis))
  */
 export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
+  checkDoctorOptions(options)
   const machine = options.machine ?? thisMachine()
   const root = options.root ?? defaultRoot()
   const isLinux = machine.platform === 'linux'

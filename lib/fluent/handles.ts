@@ -11,6 +11,8 @@ import {
   snapshot,
 } from '../containers/index.ts'
 import {
+  checkExportOptions,
+  checkSaveOptions,
   type ExecutionConfig,
   type ExportOptions,
   exportRootfs,
@@ -113,6 +115,7 @@ export class Image {
    * @example await built.save('app.tar', { format: 'docker-archive', tags: ['app:2'] })
    */
   async save(target: SaveTarget, options: ImageSaveOptions = {}): Promise<void> {
+    checkSaveOptions(options)
     const platform = options.platform === undefined ? undefined : parsePlatform(options.platform)
     await saveImage((await currentRuntime()).store, this.data, target, { ...options, platform })
   }
@@ -124,6 +127,7 @@ export class Image {
    * @example await built.export('rootfs.tar.gz', { compress: 'gzip' })
    */
   async export(target: SaveTarget, options: ExportOptions = {}): Promise<void> {
+    checkExportOptions(options)
     const runtime = await currentRuntime()
     using _ = runtime.store.hold()
     await layersOf(runtime, this.data, options.signal)

@@ -4,6 +4,7 @@ import {
   type BuildOptions,
   buildImage,
   type CopyOptions,
+  checkBuildOptions,
   cmdStep,
   copyStep,
   describeStep,
@@ -28,12 +29,15 @@ import {
 import {
   buildRuntime,
   type ContainerOptions,
+  checkContainerOptions,
+  checkStartOptions,
   currentRuntime,
   execInImage,
   imagePlan,
   type Process,
   type StartOptions,
 } from '../containers/index.ts'
+import { invalidOption, kindOfValue } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 import { type Container, Image, type PlanOptions } from './handles.ts'
@@ -151,6 +155,7 @@ export class ImageBuilder {
    * image('host').with(greets('you'))
    */
   with<Result>(change: (image: ImageBuilder) => Result): Result {
+    if (typeof change !== 'function') throw invalidOption(`with takes a function, not ${kindOfValue(change)}.`)
     return change(this)
   }
 
@@ -161,6 +166,7 @@ export class ImageBuilder {
    * @example const built = await image('host').run('date > /built').build({ tag: 'app' })
    */
   async build(options: BuildOptions = {}): Promise<Image> {
+    checkBuildOptions(options)
     const runtime = await currentRuntime()
     using _ = runtime.store.hold()
     try {
@@ -174,6 +180,7 @@ export class ImageBuilder {
 
   /** Builds, then starts a container of the result. */
   async start(options: StartOptions = {}): Promise<Container> {
+    checkStartOptions(options)
     return (await this.build({ signal: options.signal })).start(options)
   }
 
@@ -181,6 +188,7 @@ export class ImageBuilder {
   exec(command: string | readonly string[], options: ContainerOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: ContainerOptions): Process
   exec(command: string | readonly string[], options: ContainerOptions = {}): Process<string | Buffer> {
+    checkContainerOptions(options)
     return execInImage(
       this.build({ signal: options.signal }).then(({ data }) => data),
       command,

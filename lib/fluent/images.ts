@@ -1,4 +1,5 @@
 import { currentRuntime, type Runtime } from '../containers/index.ts'
+import { invalidOption, kindOfValue } from '../errors/index.ts'
 import { ensureSnapshots, type GetOptions, Images, importRootfsFile, loadImages, type RemoveOptions } from '../images/index.ts'
 import {
   deleteRemote,
@@ -13,6 +14,11 @@ import {
   type UnpackImage,
 } from '../registry/index.ts'
 import { Image } from './handles.ts'
+
+function checkPath(what: string, path: unknown): void {
+  if (typeof path !== 'string' || path === '')
+    throw invalidOption(`${what} takes the path of a file, not ${path === '' ? "''" : kindOfValue(path)}.`)
+}
 
 async function stored(): Promise<Images> {
   return new Images((await currentRuntime()).store)
@@ -80,10 +86,12 @@ export const images = {
   },
   /** Every image of a docker-archive, an oci-archive, or an OCI layout directory. Rejects with `image_invalid`, `layer_invalid`, …. */
   async load(path: string): Promise<readonly Image[]> {
+    checkPath('load', path)
     return (await loadImages((await currentRuntime()).store, path)).map((data) => new Image(data))
   },
   /** A flat root file system as an image of one layer: a tar, plain or compressed. */
   async import(path: string): Promise<Image> {
+    checkPath('import', path)
     return new Image(await importRootfsFile((await currentRuntime()).store, path))
   },
 } as const

@@ -1,5 +1,5 @@
-import { type CommandOptions, Process } from '../containers/index.ts'
-import { StrakeError } from '../errors/index.ts'
+import { argvOf, type CommandOptions, Process } from '../containers/index.ts'
+import { checkTexts, optionCheck, StrakeError } from '../errors/index.ts'
 import { type NamespaceLink, type NamespaceOptions, type OpenNamespaces, openNamespaces } from '../namespaces/index.ts'
 import { searchPaths } from '../process/index.ts'
 import { flags, type Op, type SystemCalls } from '../sys/index.ts'
@@ -11,6 +11,17 @@ export type NamespaceCommandOptions = Pick<
   CommandOptions,
   'env' | 'cwd' | 'stdin' | 'timeout' | 'signal' | 'check' | 'encoding' | 'maxOutput'
 >
+
+const checkCommandOptions = optionCheck<NamespaceCommandOptions>('exec in namespaces', {
+  env: true,
+  cwd: true,
+  stdin: true,
+  timeout: true,
+  signal: true,
+  check: true,
+  encoding: true,
+  maxOutput: true,
+})
 
 /**
  * Namespaces, held by an agent process that lives in them: they are gone with it. Its root directory is the host's until you
@@ -46,7 +57,9 @@ export class Namespaces implements AsyncDisposable {
   exec(command: string | readonly string[], options: NamespaceCommandOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: NamespaceCommandOptions): Process
   exec(command: string | readonly string[], options: NamespaceCommandOptions = {}): Process<string | Buffer> {
-    const argv = typeof command === 'string' ? ['/bin/sh', '-c', command] : [...command]
+    checkCommandOptions(options)
+    if (options.env !== undefined) checkTexts('env', options.env)
+    const argv = argvOf(command)
     if (argv.length === 0 || argv[0] === '') throw new StrakeError('invalid_argument', 'The command is empty.')
     const env = Object.entries({ ...process.env, ...options.env }).flatMap(([name, value]) =>
       value === undefined ? [] : [`${name}=${value}`],

@@ -1,3 +1,4 @@
+import { invalidOption, isRecord, kindOfValue } from '../errors/index.ts'
 import type { Plan } from '../sys/index.ts'
 import type { PlanOptions } from './handles.ts'
 
@@ -8,5 +9,8 @@ import type { PlanOptions } from './handles.ts'
  * @example for (const step of plan(built)) console.log(step.op)
  */
 export function plan(image: { plan(options?: PlanOptions): Plan }, options: PlanOptions = {}): Plan {
+  const given: unknown = image
+  if (!isRecord(given) || typeof given.plan !== 'function')
+    throw invalidOption(`plan takes an image or its description, not ${kindOfValue(given)}.`, "plan(image('host').cmd(['date']))")
   return image.plan(options)
 }

@@ -1,16 +1,19 @@
+import { checkHooks, optionCheck } from '../errors/index.ts'
 import { diffEntries, packLayer, Snapshots, sourceDateEpoch } from '../layers/index.ts'
 import { overlayOps } from '../rootfs/index.ts'
 import type { Store } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import type { ImageData } from './image.ts'
-import { type Compress, type SaveTarget, writeOut } from './write-out.ts'
+import { type Compress, checkTarget, type SaveTarget, writeOut } from './write-out.ts'
 
 export interface ExportOptions {
   /** Default `none`. */
   readonly compress?: Compress | undefined
   readonly signal?: AbortSignal | undefined
 }
+
+export const checkExportOptions = optionCheck<ExportOptions>('export', { compress: true, signal: true })
 
 export interface ExportPlace {
   /** An agent whose root is a path of the zygote, or what ops mount there. */
@@ -30,6 +33,9 @@ export async function exportRootfs(
   target: SaveTarget,
   options: ExportOptions = {},
 ): Promise<void> {
+  checkExportOptions(options)
+  checkHooks({ signal: options.signal })
+  checkTarget(target)
   const snapshots = new Snapshots(store)
   const lowers = image.layers.map(({ chainId }) => snapshots.agentPath(chainId)).reverse()
   const [only, ...more] = lowers

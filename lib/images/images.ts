@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { StrakeError } from '../errors/index.ts'
+import { checkFlag, optionCheck, StrakeError } from '../errors/index.ts'
 import { type Descriptor, type Digest, digestOf, isDigest, ownerIn, type Ref, type Store } from '../store/index.ts'
 import { checkLayerCount, formatConfig, type ImageConfig } from './config.ts'
 import { findManifest, type ImageData, readImage } from './image.ts'
@@ -25,6 +25,9 @@ export interface RemoveOptions {
 export interface GetOptions {
   readonly platform?: Platform | undefined
 }
+
+const checkGetOptions = optionCheck<GetOptions>('get', { platform: true })
+const checkRemoveOptions = optionCheck<RemoveOptions>('remove', { force: true })
 
 /** The images of a store: manifests and configs among its blobs, names in its index. */
 export class Images {
@@ -65,6 +68,7 @@ export class Images {
 
   /** An image by name, digest, or id (that of its config, or the first 8 digits or more of either). Rejects with `image_not_found`. */
   async get(name: string, options: GetOptions = {}): Promise<ImageData> {
+    checkGetOptions(options)
     const found = await this.find(name, options)
     if (found) return found
     throw new StrakeError('image_not_found', `there is no image ${JSON.stringify(name)} in the store`, {
@@ -142,6 +146,8 @@ export class Images {
    * `image_not_found`, and with `image_in_use` while containers run from it; forced, it goes all the same, and they run on.
    */
   async remove(name: string, options: RemoveOptions = {}): Promise<ImageData> {
+    checkRemoveOptions(options)
+    checkFlag('force', options.force)
     const image = await this.get(name)
     const gone = (await surveyImages(this.#store)).filter(
       ({ descriptor, manifests }) => descriptor.digest === image.root.digest || (manifests.length === 1 && manifests[0] === image.digest),

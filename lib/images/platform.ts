@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/index.ts'
+import { kindOfValue, StrakeError } from '../errors/index.ts'
 import { type Checked, compact } from './check.ts'
 
 /** What an image is made for, in Go's words (image-spec, image-index.md, "platform"). */
@@ -34,9 +34,9 @@ export function platformFrom(value: Checked): Platform {
 
 /** `linux/arm64/v8` → its parts. Rejects with `invalid_argument`. */
 export function parsePlatform(text: string): Platform {
-  const [os, architecture, variant, ...rest] = text.split('/')
+  const [os, architecture, variant, ...rest] = typeof text === 'string' ? text.split('/') : []
   if (!os || !architecture || rest.length > 0)
-    throw new StrakeError('invalid_argument', `not a platform: ${JSON.stringify(text)}`, {
+    throw new StrakeError('invalid_argument', `not a platform: ${typeof text === 'string' ? JSON.stringify(text) : kindOfValue(text)}`, {
       hint: 'os/architecture or os/architecture/variant, for example linux/arm64',
     })
   return variant ? { os, architecture, variant } : { os, architecture }

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import { checkFlag, invalidOption, optionCheck } from '../errors/index.ts'
 import type { AgentFor } from '../layers/index.ts'
 import { type Digest, failedWith, type Store } from '../store/index.ts'
 import { cacheRecords, removeRecord } from './cache-records.ts'
@@ -14,6 +15,17 @@ export interface PruneOptions {
   readonly olderThan?: number | undefined
 }
 
+const checkNames = optionCheck<PruneOptions>('prune', { images: true, cache: true, olderThan: true })
+
+function checkPruneOptions(options: PruneOptions): void {
+  checkNames(options)
+  const { images, cache, olderThan } = options
+  if (images !== undefined && images !== 'untagged' && images !== 'all') throw invalidOption("images must be 'untagged' or 'all'.")
+  checkFlag('cache', cache)
+  if (olderThan !== undefined && !(typeof olderThan === 'number' && olderThan >= 0))
+    throw invalidOption('olderThan must be a number of milliseconds.')
+}
+
 /** What `prune` has removed. */
 export interface Pruned extends Collected {
   readonly images: readonly { readonly digest: Digest; readonly tags: readonly string[] }[]
@@ -23,6 +35,7 @@ export interface Pruned extends Collected {
 
 /** Removes what is asked for, and then all that nothing needs. Rejects with `store_invalid`, `store_busy`. */
 export async function pruneStore(store: Store, agentFor: AgentFor, options: PruneOptions = {}): Promise<Pruned> {
+  checkPruneOptions(options)
   const newest = Date.now() - (options.olderThan ?? 0)
   const images = options.images === undefined ? [] : await pruneImages(store, options.images, newest)
   let records = 0

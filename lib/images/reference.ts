@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/index.ts'
+import { invalidOption, kindOfValue, StrakeError } from '../errors/index.ts'
 import { type Digest, isDigest } from '../store/index.ts'
 
 /**
@@ -37,6 +37,16 @@ export function parseReference(text: string): Reference {
     throw invalid(text, 'a tag is up to 128 letters, digits, _, . and -, and begins with none of the last two')
   const { domain, repository } = splitName(hasTag ? rest.slice(0, colon) : rest, text)
   return { domain, repository, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest }
+}
+
+/** The names that an option `tag` gives: one, several, none. Throws `invalid_argument`, `invalid_reference`. */
+export function namesFrom(tag: string | readonly string[] | undefined): readonly string[] {
+  const given: unknown = tag
+  if (given !== undefined && typeof given !== 'string' && !Array.isArray(given))
+    throw invalidOption(`tag must be a name or a list of names, not ${kindOfValue(given)}.`)
+  const names = tag === undefined ? [] : typeof tag === 'string' ? [tag] : tag
+  for (const name of names) parseReference(name)
+  return names
 }
 
 function splitName(name: string, text: string): { domain: string; repository: string } {

@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/index.ts'
+import { checkHooks, invalidOption, optionCheck, StrakeError } from '../errors/index.ts'
 import { decompress, type LayerEntry, packLayer } from '../layers/index.ts'
 import { type Descriptor, type Digest, hexOf, refNameAnnotation, type Store } from '../store/index.ts'
 import { type ImageData, readImage } from './image.ts'
@@ -8,7 +8,7 @@ import { indexMediaType } from './media-types.ts'
 import { formatPlatform, matchesPlatform, type Platform } from './platform.ts'
 import { familiarReference, formatReference, parseReference } from './reference.ts'
 import { surveyBlobs } from './survey.ts'
-import { type Compress, type SaveTarget, writeOut } from './write-out.ts'
+import { type Compress, checkTarget, type SaveTarget, writeOut } from './write-out.ts'
 
 export type SaveFormat = 'oci-archive' | 'docker-archive' | 'oci'
 
@@ -29,8 +29,19 @@ export interface SaveOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+const checkNames = optionCheck<SaveOptions>('save', { format: true, tags: true, platform: true, compress: true, signal: true })
+
+/** Refuses what are no options of `save`; values that have a parser are left to it. Throws `invalid_argument`. */
+export function checkSaveOptions(options: { readonly signal?: unknown; readonly tags?: unknown }): void {
+  checkNames(options)
+  checkHooks({ signal: options.signal })
+  if (options.tags !== undefined && !Array.isArray(options.tags)) throw invalidOption('tags must be a list of names.')
+}
+
 /** Writes an image into a file (whole or not at all) or a stream, so that other programs can load it. The same image gives the same bytes. */
 export async function saveImage(store: Store, image: ImageData, target: SaveTarget, options: SaveOptions = {}): Promise<void> {
+  checkSaveOptions(options)
+  checkTarget(target)
   const { format = 'oci-archive' } = options
   if (format !== 'docker-archive' && format !== 'oci-archive' && format !== 'oci')
     throw new StrakeError('invalid_argument', `not a format of images: ${JSON.stringify(format)}`, {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { StrakeError } from '../errors/index.ts'
+import { checkFlag, checkHooks, optionCheck, StrakeError } from '../errors/index.ts'
 import type { AgentFor } from '../layers/index.ts'
 import { algorithmOf, blobKey, type Digest, failedWith, type HoldKey, hexOf, type Store, snapshotKey, toDigest } from '../store/index.ts'
 import { removeSnapshots, snapshotsIn } from './collect.ts'
@@ -18,6 +18,8 @@ export interface VerifyOptions {
   /** Called after each blob and snapshot. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined
 }
+
+const checkVerifyOptions = optionCheck<VerifyOptions>('verify', { mend: true, signal: true, onProgress: true })
 
 /** Something that is not as it must be. */
 export interface StoreProblem {
@@ -62,6 +64,9 @@ type Finding = Omit<StoreProblem, 'usedBy' | 'mended' | 'path'>
  * seen without reading their files. A manifest that an index names for another platform may be missing, if one is there. Resolves whatever is found.
  */
 export async function verifyStore(store: Store, agentFor: AgentFor, options: VerifyOptions = {}): Promise<StoreReport> {
+  checkVerifyOptions(options)
+  checkHooks(options)
+  checkFlag('mend', options.mend)
   const images = await surveyImages(store)
   const blobs: Digest[] = []
   for await (const { digest } of store.blobs.list()) blobs.push(digest)

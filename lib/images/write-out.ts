@@ -3,13 +3,22 @@ import { basename, dirname, join } from 'node:path'
 import { Readable, type Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import zlib from 'node:zlib'
-import { StrakeError } from '../errors/index.ts'
+import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
 import { ownedName } from '../store/index.ts'
 
 /** A file, which is replaced as a whole, or a stream, which is ended. */
 export type SaveTarget = string | Writable
 
 export type Compress = 'none' | 'gzip' | 'zstd'
+
+/** Refuses what cannot be written to, before anything is read. Throws `invalid_argument`. */
+export function checkTarget(target: unknown): void {
+  if (
+    typeof target === 'string' ? target !== '' : isRecord(target) && typeof target.pipe === 'function' && typeof target.write === 'function'
+  )
+    return
+  throw invalidOption(`It is written to the path of a file, or to a stream, not to ${target === '' ? "''" : kindOfValue(target)}.`)
+}
 
 const pieceSize = 512 * 1024
 /** Between speed and size: 1 is hardly quicker, 6 takes half as long again and saves 2 %. */

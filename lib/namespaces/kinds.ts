@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs'
-import { StrakeError } from '../errors/index.ts'
+import { checkFlag, optionCheck, StrakeError } from '../errors/index.ts'
 import { flags } from '../sys/index.ts'
 
 const { CLONE } = flags
@@ -21,15 +21,23 @@ export type NamespaceKind = keyof typeof namespaceKinds
 /** Which namespaces are new; the others are the caller's. */
 export type NamespaceOptions = { readonly [Kind in NamespaceKind]?: boolean | undefined }
 
+const checkKinds = optionCheck<NamespaceOptions>('ns', {
+  user: true,
+  mount: true,
+  pid: true,
+  uts: true,
+  ipc: true,
+  network: true,
+  cgroup: true,
+  time: true,
+})
+
 /** Flags of clone3(2) for the kinds that are asked for. Throws `invalid_argument` for a kind that does not exist. */
 export function kindsOf(options: NamespaceOptions): number {
   let clone = 0
+  checkKinds(options)
   for (const [kind, wanted] of Object.entries(options)) {
-    if (!(kind in namespaceKinds)) {
-      throw new StrakeError('invalid_argument', `There is no namespace of the kind '${kind.slice(0, 40)}'.`, {
-        hint: `One of ${Object.keys(namespaceKinds).join(', ')}.`,
-      })
-    }
+    checkFlag(kind, wanted)
     if (wanted) clone += namespaceKinds[kind as NamespaceKind]
   }
   return clone

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { StrakeError } from '../../errors/index.ts'
+import { optionCheck, StrakeError } from '../../errors/index.ts'
 import { checkText, checkUser, invalidArgument } from '../argument.ts'
 import type { CopySource, CopyStep, MemoryFile } from '../step.ts'
 import { type BaseInput, baseOf } from './from.ts'
@@ -15,6 +15,9 @@ export interface CopyOptions {
   /** Permissions of every file and directory copied, such as `0o755`. Default: the source's. */
   readonly chmod?: number
 }
+
+const checkCopyOptions = optionCheck<CopyOptions>('copy', { from: true, chown: true, chmod: true })
+const checkFileNames = optionCheck<{ readonly content: unknown; readonly mode: unknown }>('a file of copy', { content: true, mode: true })
 
 function checkMode(argument: string, value: unknown): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0o7777)
@@ -47,6 +50,7 @@ function memoryFiles(files: MemoryFiles): MemoryFile[] {
     if (typeof file === 'string' || file instanceof Uint8Array)
       return Object.freeze({ path, content: bytesOf(argument, file), mode: 0o644 })
     if (typeof file !== 'object' || file === null) throw invalidArgument(argument, 'must be a string, a Uint8Array or { content, mode }')
+    checkFileNames(file)
     return Object.freeze({
       path,
       content: bytesOf(`${argument}.content`, file.content),
@@ -75,6 +79,7 @@ function sourceOf(source: string | readonly string[] | MemoryFiles, from: BaseIn
 
 /** A copy as data. Several paths need a destination that ends in `/` (or is `.`), as in a Dockerfile. */
 export function copyStep(source: string | readonly string[] | MemoryFiles, destination: string, options: CopyOptions = {}): CopyStep {
+  checkCopyOptions(options)
   const { from, chown, chmod } = options
   const target = checkText('destination', destination)
   const normal = sourceOf(source, from)

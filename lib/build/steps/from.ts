@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { isRecord } from '../../errors/index.ts'
 import type { ImageData } from '../../images/index.ts'
 import { checkWord, invalidArgument } from '../argument.ts'
 import type { Base, FromStep, Step } from '../step.ts'
@@ -42,8 +43,8 @@ function baseOfText(text: string): Base {
 export function baseOf(argument: string, input: BaseInput): Base {
   if (typeof input === 'string') return Object.freeze(baseOfText(checkWord(argument, input)))
   if (typeof input === 'object' && input !== null) {
-    if ('steps' in input) return Object.freeze({ kind: 'steps', steps: input.steps })
-    if ('data' in input) return Object.freeze({ kind: 'image', image: input.data })
+    if ('steps' in input && Array.isArray(input.steps)) return Object.freeze({ kind: 'steps', steps: input.steps })
+    if ('data' in input && isRecord(input.data)) return Object.freeze({ kind: 'image', image: input.data })
   }
   throw invalidArgument(argument, 'must be a reference, a path, an image or a builder')
 }

@@ -1,4 +1,6 @@
-import { checkCommand, checkMilliseconds, checkRecord, checkText, checkUser, invalidArgument, variableName } from '../argument.ts'
+import { optionCheck } from '../../errors/index.ts'
+import { parseTimeout } from '../../process/index.ts'
+import { checkCommand, checkRecord, checkText, checkUser, invalidArgument, variableName } from '../argument.ts'
 import type { BuildNetwork, RunStep } from '../step.ts'
 
 export interface RunOptions {
@@ -12,13 +14,17 @@ export interface RunOptions {
   readonly network?: BuildNetwork
   /** A user namespace of its own: see ContainerOptions. */
   readonly userns?: 'private' | 'shared'
-  /** Milliseconds. Default: none. */
-  readonly timeout?: number
+  /** Milliseconds, or `'1m30s'`. Default: none, as 0 and Infinity. */
+  readonly timeout?: number | string
 }
+
+const checkRunOptions = optionCheck<RunOptions>('run', { env: true, cwd: true, user: true, network: true, userns: true, timeout: true })
 
 /** A command as data; `invalid_argument` when it cannot be one. */
 export function runStep(command: string | readonly string[], options: RunOptions = {}): RunStep {
-  const { env = {}, cwd, user, network = 'host', userns, timeout } = options
+  checkRunOptions(options)
+  const { env = {}, cwd, user, network = 'host', userns } = options
+  const timeout = parseTimeout(options.timeout)
   if (network !== 'host' && network !== 'none') throw invalidArgument('network', `must be 'host' or 'none', not ${JSON.stringify(network)}`)
   if (userns !== undefined && userns !== 'private' && userns !== 'shared')
     throw invalidArgument('userns', `must be 'private' or 'shared', not ${JSON.stringify(userns)}`)
@@ -30,6 +36,6 @@ export function runStep(command: string | readonly string[], options: RunOptions
     ...(user === undefined ? {} : { user: checkUser('user', user) }),
     network,
     ...(userns === undefined ? {} : { userns }),
-    ...(timeout === undefined ? {} : { timeout: checkMilliseconds('timeout', timeout) }),
+    ...(timeout === undefined ? {} : { timeout }),
   })
 }

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { optionCheck } from '../../errors/index.ts'
 import {
   checkArgv,
   checkCommand,
@@ -34,6 +35,14 @@ export interface Healthcheck {
   readonly retries?: number
 }
 
+const checkHealthcheck = optionCheck<Healthcheck>('healthcheck', {
+  test: true,
+  interval: true,
+  timeout: true,
+  startPeriod: true,
+  retries: true,
+})
+
 export function workdirStep(path: string): WorkdirStep {
   return Object.freeze({ kind: 'workdir', path: checkText('workdir', path) })
 }
@@ -51,7 +60,8 @@ export function labelStep(labels: Readonly<Record<string, string>>): LabelStep {
 }
 
 function checkPort(value: unknown): string {
-  const [, port, protocol = 'tcp'] = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(String(value)) ?? []
+  const text = typeof value === 'number' || typeof value === 'string' ? String(value) : ''
+  const [, port, protocol = 'tcp'] = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(text) ?? []
   const number = Number(port)
   if (!(number >= 1 && number <= 65_535))
     throw invalidArgument('expose', `must be a port such as 8080 or '53/udp', not ${JSON.stringify(value)}`)
@@ -82,7 +92,7 @@ export function shellStep(argv: readonly string[]): ShellStep {
 
 /** A name (`SIGTERM`, `TERM`, `SIGRTMIN+3`) or a number. */
 export function stopSignalStep(signal: string | number): StopSignalStep {
-  const text = checkWord('stopSignal', String(signal)).toUpperCase()
+  const text = checkWord('stopSignal', typeof signal === 'number' ? String(signal) : signal).toUpperCase()
   if (/^\d+$/.test(text)) {
     if (Number(text) < 1 || Number(text) > 64) throw invalidArgument('stopSignal', 'must be between 1 and 64')
     return Object.freeze({ kind: 'stopSignal', signal: text })
@@ -100,6 +110,7 @@ function healthTest(test: string | readonly string[]): readonly string[] {
 }
 
 export function healthcheckStep(check: Healthcheck): HealthcheckStep {
+  checkHealthcheck(check)
   const { test, interval, timeout, startPeriod, retries } = check
   if (retries !== undefined && !(Number.isInteger(retries) && retries >= 1))
     throw invalidArgument('healthcheck.retries', 'must be a whole number above 0')
