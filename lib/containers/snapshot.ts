@@ -1,4 +1,5 @@
-import { hostPlatform, type ImageData, Images } from '../images/index.ts'
+import { optionCheck } from '../errors/index.ts'
+import { hostPlatform, type ImageData, Images, namesFrom } from '../images/index.ts'
 import type { Container } from './container.ts'
 import { commitUpper } from './layer.ts'
 
@@ -7,17 +8,20 @@ export interface SnapshotOptions {
   readonly tag?: string | readonly string[] | undefined
 }
 
+const checkSnapshotOptions = optionCheck<SnapshotOptions>('snapshot', { tag: true })
+
 /**
  * An image whose top layer is what a container wrote. Of a stopped container the upper itself becomes the layer, and the
  * container is removed with it; of a running one it is copied while everything in there is frozen.
  */
 export async function snapshot(container: Container, options: SnapshotOptions = {}): Promise<ImageData> {
+  checkSnapshotOptions(options)
+  const tags = namesFrom(options.tag)
   const { runtime, directory } = container.parts
   const { image } = container
   using _ = runtime.store.hold()
   const isRunning = container.state === 'running' || container.state === 'paused'
   const layer = await container.whileFrozen(() => commitUpper(runtime, directory, image.layers.at(-1)?.chainId, { keeps: true }))
-  const tags = options.tag === undefined ? [] : typeof options.tag === 'string' ? [options.tag] : options.tag
   const created = new Date().toISOString()
   const { argv } = container.parts.spec.command
   const made = await new Images(runtime.store).put(
