@@ -96,17 +96,26 @@ void start_child(const struct request_header *header, const uint8_t *payload, si
   *child = (struct child){.id = header->id, .pid = (int32_t)pid, .shared = shared, .runs_init = (header->flags & FLAG_INIT) != 0};
 }
 
-void signal_child(uint32_t id, int32_t signal) {
+/* Of a child that is no container `to all` is its process group. */
+static void signal_group(int32_t pid, int32_t signal) {
+  SYS2(kill, -pid, signal);
+  SYS2(kill, pid, signal);
+}
+
+void signal_child(uint32_t id, int32_t asked) {
+  int32_t signal = asked;
   for (size_t at = 0; at < capacity; at += 1) {
     struct child *child = &children[at];
     if (child->pid == 0 || child->id != id) continue;
     int32_t pid = child->other_pid != 0 ? child->other_pid : child->pid;
     if (child->ended_early) continue;
+    if (!child->runs_init) signal = asked & (SIGNAL_TO_ALL - 1);
     if (!child->runs_init || signal == SIGNAL_KILL) {
       if (!child->runs_init && child->shared->handoff != 0) pid = child->shared->handoff;
       /* It may be making its other at this very moment, which is not to be missed by the signal. */
       if (pid == child->pid && signal > 0 && signal <= 64) child->early_signals |= 1ULL << (signal - 1);
-      SYS2(kill, pid, signal);
+      if (asked != signal) signal_group(pid, signal);
+      else SYS2(kill, pid, signal);
     } else {
       int32_t info[32] = {SIGNAL_FORWARD, 0, -1 /* SI_QUEUE */, 0, 0, 0, signal};
       SYS3(rt_sigqueueinfo, pid, SIGNAL_FORWARD, info);

@@ -69,6 +69,6 @@ long file_chmod(const char *path, uint32_t mode);
 void reap_as_init(struct machine *machine) __attribute__((noreturn));
 
 #define SIGNAL_FORWARD 64 /* SIGRTMAX: its value is the signal that `init` passes on … */
-#define SIGNAL_TO_ALL 256 /* … to every process of the pid namespace, where this is added */
+#define SIGNAL_TO_ALL 256 /* … to every process of the pid namespace (of a child without init: of its process group), where this is added */
 
 #endif

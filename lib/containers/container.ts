@@ -2,17 +2,17 @@ import type { CgroupStats } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
 import { after, type ContainerSpec, parseDuration, planOf } from '../process/index.ts'
-import type { Digest } from '../store/index.ts'
 import type { Plan } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
-import { signalNumber } from '../zygote/index.ts'
+import { type SignalName, signalNumber } from '../zygote/index.ts'
 import { checkCommandOptions, checkLogOptions, checkStartOptions, checkStopOptions, checkUpdateOptions } from './check.ts'
 import { launchExec } from './exec.ts'
 import { ContainerFiles } from './files.ts'
 import { Freezer } from './freezer.ts'
 import type { ContainerExit, ContainerInfo, ContainerState } from './info.ts'
-import { insideAgent } from './inside.ts'
-import { launchContainer, type RunningContainer, settleContainer } from './launch.ts'
+import { type Access, insideAgent, stoppedAgent } from './inside.ts'
+import { launchContainer, layerPaths, type RunningContainer, settleContainer } from './launch.ts'
+import type { MadeLayer } from './layer.ts'
 import { Log, type LogLine, type LogOptions } from './log.ts'
 import type { CommandOptions, StartOptions } from './options.ts'
 import { killContainer } from './pause.ts'
@@ -59,6 +59,8 @@ export class Container implements AsyncDisposable {
   #state: Exclude<ContainerState, 'paused'> = 'running'
   readonly #freezer: Freezer
   #removal: Promise<void> | undefined
+  readonly #given: ImageData['layers'][number][] = []
+  #history: ImageData['history']
   #execs = new Set<Process<string | Buffer>>()
 
   constructor({ runtime, running, main, log, image, name, pid }: ContainerParts) {
@@ -67,16 +69,18 @@ export class Container implements AsyncDisposable {
     this.#main = main
     this.#log = log
     this.image = image
+    this.#history = image.history
     this.id = running.directory.id
     this.name = name
     this.pid = pid
     this.#freezer = new Freezer(running, pid)
-    this.fs = new ContainerFiles(() => this.#inside())
+    this.fs = new ContainerFiles((access) => this.#files(access))
     this.#exit = main.then(
-      ({ exitCode, signal, oomKilled, durationMs, usage }) => ({ exitCode, signal, oomKilled, durationMs, usage }),
+      ({ exitCode, signal, timedOut, oomKilled, durationMs, usage }) => ({ exitCode, signal, timedOut, oomKilled, durationMs, usage }),
       () => ({
         exitCode: null,
         signal: 'SIGKILL' as const,
+        timedOut: false,
         oomKilled: false,
         durationMs: Date.now() - this.startedAt.getTime(),
         usage: { userMs: 0, systemMs: 0, peakMemory: 0 },
@@ -181,7 +185,7 @@ export class Container implements AsyncDisposable {
   }
 
   /** Sends a signal to the command. SIGKILL ends the container. Throws `invalid_argument`. */
-  async kill(signal: NodeJS.Signals | number = 'SIGKILL'): Promise<void> {
+  async kill(signal: SignalName | number = 'SIGKILL'): Promise<void> {
     const number = signalNumber(signal)
     this.#assertRunning()
     if (number === 9) killContainer(this.#running)
@@ -193,7 +197,7 @@ export class Container implements AsyncDisposable {
    * Resolves once it has ended; its files stay until `remove()`.
    */
   async stop(
-    options: { readonly grace?: number | string | undefined; readonly signal?: NodeJS.Signals | undefined } = {},
+    options: { readonly grace?: number | string | undefined; readonly signal?: SignalName | undefined } = {},
   ): Promise<ContainerExit> {
     checkStopOptions(options)
     const grace = options.grace === undefined ? standardGrace : parseDuration(options.grace, 'grace')
@@ -286,10 +290,24 @@ export class Container implements AsyncDisposable {
     return planOf(this.#running.spec)
   }
 
-  /** Of a stopped container: its upper becomes the snapshot of a layer that was made of it. */
-  async giveUpper(chainId: Digest): Promise<void> {
+  /** What is under its upper: the layers of its image, then those that snapshots made of it when it had stopped. */
+  get layersBelow(): ImageData['layers'] {
+    return [...this.image.layers, ...this.#given]
+  }
+
+  get historyBelow(): ImageData['history'] {
+    return this.#history
+  }
+
+  /** Of a stopped container: its upper becomes the snapshot of a layer that was made of it, and an empty one lies over that. */
+  async giveUpper(layer: MadeLayer, history: ImageData['history']): Promise<void> {
     if (!this.#ended) return
-    await this.#runtime.adopt(chainId, this.#running.directory)
+    await this.#runtime.adopt(layer.chainId, this.#running.directory)
+    const { agent } = await this.#runtime.zygote()
+    const { spec } = this.#running
+    await agent.run([{ op: 'mkdir', path: `${spec.directory}/upper`, mode: 0o755, tolerate: ['EEXIST'] }])
+    this.#given.push({ ...layer.descriptor, diffId: layer.diffId, chainId: layer.chainId })
+    this.#history = history
   }
 
   /** Kills what runs and removes the container's files. */
@@ -315,6 +333,13 @@ export class Container implements AsyncDisposable {
     return `Container { ${this.name} ${this.state}, pid ${this.pid}: ${this.#running.spec.command.argv.join(' ').slice(0, 80)} }`
   }
 
+  async #files(access: Access): Promise<Agent> {
+    if (!this.#ended) return this.#inside()
+    if (this.#state === 'removed') throw new StrakeError('container_not_found', `The container ${this.name} is removed.`)
+    const layers = layerPaths(this.layersBelow.map(({ chainId }) => chainId))
+    return stoppedAgent(await this.#runtime.zygote(), { directory: this.#running.spec.directory, layers }, access)
+  }
+
   async #inside(): Promise<Agent> {
     this.#assertRunning()
     return insideAgent(this.#running)
@@ -335,11 +360,11 @@ export class Container implements AsyncDisposable {
   }
 }
 
-function stopSignalOf(image: ImageData): NodeJS.Signals | number {
+function stopSignalOf(image: ImageData): SignalName | number {
   const signal = image.config.StopSignal
   if (!signal) return 'SIGTERM'
   if (/^\d+$/.test(signal)) return Number(signal)
-  return (signal.startsWith('SIG') ? signal : `SIG${signal}`) as NodeJS.Signals
+  return (signal.startsWith('SIG') ? signal : `SIG${signal}`) as SignalName
 }
 
 function findContainer(nameOrId: string): Container | undefined {

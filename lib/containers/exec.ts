@@ -9,6 +9,9 @@ import { type Launched, type Stdio, usageOf } from './process.ts'
 import { commandSpec } from './settings.ts'
 import { userOfContainer } from './user.ts'
 
+/** native/ops.h, SIGNAL_TO_ALL: the command with all that is in its process group. */
+const toGroup = 256
+
 /** A command that joins a container may do what the container's own may. */
 function confinementOf({ command }: ContainerSpec): Pick<ContainerOptions, 'capabilities' | 'seccomp' | 'noNewPrivileges'> {
   const { capabilities, seccomp, noNewPrivileges } = command
@@ -27,12 +30,18 @@ export async function launchExec(
   const { zygote, child, cgroup, spec } = running
   // Read anew each time: on cgroup v1 a group grows when it gets its first limit of a kind.
   const joinPaths = cgroup?.joinPaths ?? []
-  const user = await userOfContainer(inside, options.user ?? config.User)
+  const user = await userOfContainer(inside, options.user ?? running.options.user ?? config.User)
   checkMapped(user, zygote.ids)
   const command = commandSpec(
     argv,
-    { ...confinementOf(spec), ...options },
-    { config, user, hostname: spec.hostname, rlimits: spec.command.rlimits, processes: spec.command.processes },
+    { ...confinementOf(spec), ...options, env: { ...running.options.env, ...options.env } },
+    {
+      config: { ...config, WorkingDir: spec.command.cwd },
+      user,
+      hostname: spec.hostname,
+      rlimits: spec.command.rlimits,
+      processes: spec.command.processes,
+    },
   )
   const plan = execPlan({
     container: child.id,
@@ -64,7 +73,7 @@ export async function launchExec(
   }
   return {
     child: made,
-    destroy: () => made.kill(9),
+    destroy: () => made.kill(9 + toGroup),
     settle: (exit: ChildExit) => {
       let oomKilled = false
       try {

@@ -1,3 +1,4 @@
+import type { SignalName } from '../zygote/index.ts'
 import type { Usage } from './process.ts'
 
 export type ContainerState = 'running' | 'paused' | 'stopped' | 'removed'
@@ -5,7 +6,9 @@ export type ContainerState = 'running' | 'paused' | 'stopped' | 'removed'
 /** How a container's command ended. */
 export interface ContainerExit {
   readonly exitCode: number | null
-  readonly signal: NodeJS.Signals | null
+  readonly signal: SignalName | null
+  /** It took longer than `timeout`, and was killed. */
+  readonly timedOut: boolean
   readonly oomKilled: boolean
   readonly durationMs: number
   readonly usage: Usage

@@ -39,6 +39,8 @@ export interface RunningContainer {
   readonly directory: ContainerDirectory
   readonly cgroup: Cgroup | undefined
   readonly spec: ContainerSpec
+  /** What it was asked to be: a command that comes later has the same user and variables unless told. */
+  readonly options: ContainerOptions
 }
 
 export interface ContainerRequest {
@@ -79,6 +81,7 @@ export async function specOf(
     cgroups: limited.cgroups,
     command,
     work: request.work,
+    config: image.config,
   })
   return { spec, zygote }
 }
@@ -113,7 +116,7 @@ export async function launchContainer(
       },
     )
     keepSpares(runtime, zygote, spec)
-    return { child, zygote, directory: request.directory, cgroup, spec }
+    return { child, zygote, directory: request.directory, cgroup, spec, options: request.options }
   } catch (error) {
     joins?.close()
     await cgroup?.remove()

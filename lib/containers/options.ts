@@ -3,11 +3,11 @@ import type { CapabilityOptions, Rlimits, SeccompProfile, StdinSource, WindowSiz
 
 /** How one command runs. */
 export interface CommandOptions {
-  /** Added to the image's environment; undefined takes a variable away. */
+  /** Added to the image's environment, and to the container's; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
-  /** Default: the image's, else `/`. Made when it is missing. */
+  /** Default: the image's, else `/`; of a command in a running container: the container's. Made when it is missing. */
   readonly cwd?: string | undefined
-  /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the container. Default: the image's, else root. */
+  /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the container. Default: the container's, the image's, else root. */
   readonly user?: string | number | undefined
   /** Default: nothing (end of file at once). A stream is piped; `'pipe'`, or a use of `stdin` right away, leaves it to you. */
   readonly stdin?: StdinSource | Readable | undefined

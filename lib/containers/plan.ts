@@ -49,6 +49,7 @@ export function imagePlan(
       users: usersOf(options.userns, exampleIds, undefined),
       cgroups: 0,
       command,
+      config: image.config,
     }),
   )
 }

@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream'
 import { binding, closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { after, Input, Output, parseBytes, parseTimeout, type WindowSize } from '../process/index.ts'
-import { type Child, type ChildExit, signalNumber } from '../zygote/index.ts'
+import { type Child, type ChildExit, type SignalName, signalNumber } from '../zygote/index.ts'
 import { checkOptions } from './check.ts'
 import type { CommandOptions } from './options.ts'
 import { encodeResize } from './terminal.ts'
@@ -20,7 +20,7 @@ export interface Usage {
 export interface ProcessResult<Text extends string | Buffer = string> {
   /** null when a signal ended it. */
   readonly exitCode: number | null
-  readonly signal: NodeJS.Signals | null
+  readonly signal: SignalName | null
   readonly stdout: Text
   readonly stderr: Text
   readonly timedOut: boolean
@@ -72,10 +72,25 @@ function tail(bytes: Buffer): string {
 /** What the kernel says of a working directory that cannot be one. */
 const badPath: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'])
 
+const notExecutable = {
+  EACCES: 'it is a directory, or has no permission to be executed',
+  ENOEXEC: 'it is in no format that the kernel knows',
+} as const
+
 /** An op that failed, in the words of who gave the command. */
 function explainStart(error: unknown, argv: readonly string[], cwd: string | undefined): unknown {
   if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
   const { op, errno, arguments: asked } = error.details ?? {}
+  if (op === 'exec' && (errno === 'EACCES' || errno === 'ENOEXEC')) {
+    return new StrakeError('command_not_found', `The command '${argv[0] ?? ''}' cannot be executed: ${notExecutable[errno]}.`, {
+      hint:
+        errno === 'EACCES'
+          ? "chmod +x in the image, or give it to an interpreter: ['sh', 'script']."
+          : 'A script needs a first line such as #!/bin/sh; a program must be of this machine.',
+      cause: error,
+      details: { command: argv[0], errno },
+    })
+  }
   if (op === 'exec' && errno === 'ENOENT') {
     return new StrakeError('command_not_found', `The command '${argv[0] ?? ''}' does not exist in the container.`, {
       hint: argv[0]?.includes('/')
@@ -190,7 +205,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
   }
 
   /** Sends a signal; before the command runs, as soon as it does. No error once it has ended. Throws `invalid_argument`. */
-  kill(signal: NodeJS.Signals | number = 'SIGTERM'): void {
+  kill(signal: SignalName | number = 'SIGTERM'): void {
     const number = signalNumber(signal)
     if (this.#hasEnded) return
     if (this.#launched) this.#launched.child.kill(number)
@@ -282,7 +297,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     this.#terminal = terminal
     this.#out.attach(terminal)
     // Reading and writing are watched apart.
-    this.#input.attach(binding().dup(terminal))
+    this.#input.attach(binding().dup(terminal), { isTerminal: true })
     this.#err.finish()
   }
 
@@ -298,7 +313,11 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     try {
       // One turn later, so that who asked for the process can ask for its stdin.
       await undefined
-      if (stdin !== undefined && stdin !== 'pipe') this.#input.feed(stdin)
+      if (stdin !== undefined && stdin !== 'pipe') {
+        this.#input.feed(stdin, (cause) => {
+          this.#failWith(new StrakeError('input_failed', 'The source of its stdin failed, and the process was ended.', { cause }))
+        })
+      }
       const stdio = this.#makeStdio()
       let launched: Launched
       try {

@@ -262,6 +262,14 @@ export interface ContainerFacts {
   readonly cgroups: number
   readonly command: CommandSpec
   readonly work?: string | undefined
+  readonly config: ExecutionConfig
+}
+
+/** Where the image declares volumes there are directories, though nothing is mounted on them. */
+function volumeDirectories(config: ExecutionConfig): readonly string[] {
+  return Object.keys(config.Volumes ?? {})
+    .map((path) => posix.resolve('/', path))
+    .filter((path) => path !== '/')
 }
 
 export function containerSpec(options: ContainerOptions, facts: ContainerFacts): ContainerSpec {
@@ -279,6 +287,7 @@ export function containerSpec(options: ContainerOptions, facts: ContainerFacts):
     readonlyRoot: options.readonly ?? false,
     network,
     files: engineFiles(network, facts.hostname),
+    directories: volumeDirectories(facts.config),
     shmSize: options.shmSize === undefined ? standardShm : parseBytes(options.shmSize, 'shmSize'),
     maskedPaths: masked,
     readonlyPaths,

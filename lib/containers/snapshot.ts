@@ -11,8 +11,8 @@ export interface SnapshotOptions {
 const checkSnapshotOptions = optionCheck<SnapshotOptions>('snapshot', { tag: true })
 
 /**
- * An image whose top layer is what a container wrote. Of a stopped container the upper itself becomes the layer, and the
- * container is removed with it; of a running one it is copied while everything in there is frozen.
+ * An image whose top layer is what a container wrote. Of a stopped container the upper itself becomes the layer, over which it has a new one;
+ * of a running one it is copied while everything in there is frozen.
  */
 export async function snapshot(container: Container, options: SnapshotOptions = {}): Promise<ImageData> {
   checkSnapshotOptions(options)
@@ -21,7 +21,8 @@ export async function snapshot(container: Container, options: SnapshotOptions = 
   const { image } = container
   using _ = runtime.store.hold()
   const isRunning = container.state === 'running' || container.state === 'paused'
-  const layer = await container.whileFrozen(() => commitUpper(runtime, directory, image.layers.at(-1)?.chainId, { keeps: true }))
+  const below = container.layersBelow
+  const layer = await container.whileFrozen(() => commitUpper(runtime, directory, below.at(-1)?.chainId, { keeps: true }))
   const created = new Date().toISOString()
   const { argv } = container.parts.spec.command
   const made = await new Images(runtime.store).put(
@@ -30,13 +31,13 @@ export async function snapshot(container: Container, options: SnapshotOptions = 
         platform: image.platform ?? hostPlatform,
         created,
         config: image.config,
-        diffIds: [...image.layers.map(({ diffId }) => diffId), layer.diffId],
-        history: [...image.history, { created, created_by: argv.join(' ').slice(0, 1000), comment: 'strake snapshot' }],
+        diffIds: [...below.map(({ diffId }) => diffId), layer.diffId],
+        history: [...container.historyBelow, { created, created_by: argv.join(' ').slice(0, 1000), comment: 'strake snapshot' }],
       },
-      layers: [...image.layers, layer.descriptor].map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+      layers: [...below, layer.descriptor].map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
     },
     { tags },
   )
-  if (!isRunning) await container.giveUpper(layer.chainId)
+  if (!isRunning) await container.giveUpper(layer, made.history)
   return made
 }

@@ -5,6 +5,7 @@ export const errorCodes = [
   'command_not_found',
   'user_not_found',
   'process_failed',
+  'input_failed',
   'timed_out',
   'aborted',
   'invalid_argument',

@@ -1,6 +1,15 @@
 import { posix } from 'node:path'
+import { StrakeError } from '../errors/index.ts'
 import { flags, type Op } from '../sys/index.ts'
-import { capabilityMask, filterAllows, type Rlimit, type SeccompOptions, type SyscallName, seccompFilter } from './confinement/index.ts'
+import {
+  capabilityMask,
+  filterAllows,
+  filterForbids,
+  type Rlimit,
+  type SeccompOptions,
+  type SyscallName,
+  seccompFilter,
+} from './confinement/index.ts'
 import type { CommandSpec, IdKind } from './spec.ts'
 
 const { CLONE, CLOSE_RANGE, SECCOMP, O, RLIMIT } = flags
@@ -84,7 +93,7 @@ const pipes: readonly Op[] = [
 ]
 
 /** A working directory that is not there is made, as Docker does. */
-function makeDirectories(path: string): Op[] {
+export function makeDirectories(path: string): Op[] {
   const names = path.split('/').filter((name) => name !== '')
   return names.map(
     (_, index): Op => ({ op: 'mkdir', path: `/${names.slice(0, index + 1).join('/')}`, mode: 0o755, tolerate: ['EEXIST', 'EROFS'] }),
@@ -146,7 +155,15 @@ export function confinementOf(command: CommandSpec, ids: IdKind, arch: 'x64' | '
   const needed: readonly SyscallName[] = options.profile ? [...callsAfterFilter, 'clone'] : callsAfterFilter
   const fitsEarly = !isNested && allowsAll(needed, options)
   if (fitsEarly) return { early: [...closed, filter], inCommand: [], late: [] }
-  return { early: closed, inCommand: [filter], late: [filter] }
+  if (!options.profile) return { early: closed, inCommand: [filter], late: [filter] }
+  if (filterForbids('execve', options)) {
+    throw new StrakeError('invalid_argument', 'The seccomp profile allows execve(2) to nobody: no command can be started.', {
+      hint: "Add a rule: { names: ['execve'], action: 'SCMP_ACT_ALLOW' }.",
+    })
+  }
+  // The first process has work of its own to do, which another profile may forbid: it has the default one.
+  const { profile: _, ...standard } = options
+  return { early: closed, inCommand: [filter], late: [{ ...filter, filter: seccompFilter(standard) }] }
 }
 
 function limit({ resource, soft, hard }: Rlimit): Op {

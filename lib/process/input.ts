@@ -1,92 +1,156 @@
-import { Readable, Writable } from 'node:stream'
+import { pipeline, Readable, Writable } from 'node:stream'
 import { binding, closeFd, type Watcher } from '../../native/binding.ts'
 import { errnoNumbers } from '../sys/index.ts'
 
 /** What a process reads: nothing, bytes, a stream, or (`'pipe'`) what is written to `stdin`. */
 export type StdinSource = 'pipe' | string | Uint8Array | Readable
 
-/** The writing end of a process's standard input. A reader that has gone is no error: it did not want more. */
+/** How much is written in one turn of the event loop: others get theirs, however fast the source and the reader are. */
+const bytesInARow = 1024 * 1024
+const endOfTransmission = 4
+const lineFeed = 10
+
+const brokenPipes = new WeakSet<Error>()
+
+function brokenPipe(): Error {
+  const error = Object.assign(new Error('The process reads no more.'), { code: 'EPIPE', errno: -errnoNumbers.EPIPE, syscall: 'write' })
+  brokenPipes.add(error)
+  return error
+}
+
+/**
+ * The writing end of a process's standard input. A reader that has gone is no failure of the process, which did not want more; who writes on
+ * gets EPIPE in the callback, and an 'error' event that need not be listened to.
+ */
 export class Input {
   #fd = -1
   #watcher: Watcher | undefined
   #stream: Writable | undefined
-  #waiting: (() => void) | undefined
+  #waiting: ((error?: Error) => void) | undefined
   #closesEarly = false
+  #hasEnded = false
+  #isTerminal = false
+  #endsLine = true
+  #inARow = 0
 
   get isWanted(): boolean {
     return this.#stream !== undefined
   }
 
   get stream(): Writable {
-    this.#stream ??= new Writable({
+    if (this.#stream) return this.#stream
+    const stream = new Writable({
       write: (chunk: Buffer | string, encoding, done) => {
         const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-        if (this.#fd >= 0 || this.#closesEarly) this.#write(bytes, done)
-        else this.#waiting = () => this.#write(bytes, done)
+        this.#whenAttached(() => this.#write(bytes, done), done)
       },
       final: (done) => {
-        if (this.#fd < 0) this.#closesEarly = true
-        this.#close()
-        done()
+        if (this.#isTerminal && this.#fd >= 0) this.#endTerminal(done)
+        else this.#end(done)
       },
       destroy: (error, done) => {
-        if (this.#fd < 0) this.#closesEarly = true
-        this.#close()
-        done(error)
+        this.#end(() => done(error))
       },
     })
-    return this.#stream
+    stream.on('error', () => undefined)
+    this.#stream = stream
+    if (this.#hasEnded) stream.destroy()
+    return stream
   }
 
-  /** Writes to `fd`, which does not block and is this object's from now on. */
-  attach(fd: number): void {
+  /** Writes to `fd`, which does not block and is this object's from now on. Of a terminal the end is told by a character (VEOF, termios(3)). */
+  attach(fd: number, { isTerminal = false }: { readonly isTerminal?: boolean } = {}): void {
     this.#fd = fd
+    this.#isTerminal = isTerminal
     const waiting = this.#waiting
     this.#waiting = undefined
     if (waiting) waiting()
+    else if (this.#closesEarly && isTerminal && !this.#hasEnded) this.#endTerminal(() => undefined)
     else if (this.#closesEarly) this.#close()
   }
 
-  /** Sends a whole source. */
-  feed(source: Exclude<StdinSource, 'pipe'>): void {
-    if (source instanceof Readable) {
-      source.on('error', (error) => this.stream.destroy(error))
-      source.pipe(this.stream)
-    } else {
+  /** Sends a whole source. `onFailure` hears of an error of the source, not of a reader that has gone. */
+  feed(source: Exclude<StdinSource, 'pipe'>, onFailure: (error: Error) => void = () => undefined): void {
+    if (!(source instanceof Readable)) {
       this.stream.end(source)
+      return
     }
-    this.stream.on('error', () => undefined)
+    let failure: Error | undefined
+    source.once('error', (error) => {
+      failure = error
+    })
+    if (source.errored) failure = source.errored
+    if (source === process.stdin) {
+      // The program's own input is there for others, too.
+      source.pipe(this.stream)
+      this.stream.once('close', () => source.unpipe(this.stream))
+    } else {
+      pipeline(source, this.stream, () => {
+        // A source that is destroyed because nobody reads any more tells the reason as its own error.
+        if (failure && !brokenPipes.has(failure) && !this.#hasEnded) onFailure(failure)
+      })
+    }
   }
 
   /** The process has ended: nothing will be read any more. */
   finish(): void {
+    this.#hasEnded = true
     this.#closesEarly = true
     this.#close()
-    this.#waiting?.()
+    const waiting = this.#waiting
     this.#waiting = undefined
+    waiting?.(brokenPipe())
     if (this.#stream && !this.#stream.destroyed && !this.#stream.writableFinished) this.#stream.destroy()
+  }
+
+  /** Now, or once there is something to write to. */
+  #whenAttached(work: () => void, done: (error?: Error | null) => void): void {
+    if (this.#fd >= 0) work()
+    else if (this.#closesEarly) done(brokenPipe())
+    else this.#waiting = (error) => (error ? done(error) : work())
   }
 
   #write(bytes: Buffer, done: (error?: Error | null) => void): void {
     const native = binding()
     let rest = bytes
+    this.#waiting = undefined
     while (rest.length > 0) {
       const count = this.#fd < 0 ? -errnoNumbers.EPIPE : native.write(this.#fd, rest)
       if (count >= 0) {
         rest = rest.subarray(count)
+        this.#inARow += count
       } else if (-count === errnoNumbers.EAGAIN) {
+        this.#inARow = 0
         const left = rest
         this.#watcher = native.watch(this.#fd, 2, () => {
           this.#unwatch()
           this.#write(left, done)
         })
-        this.#waiting = () => done()
+        this.#waiting = (error) => done(error ?? null)
         return
       } else if (-count !== errnoNumbers.EINTR) {
-        break
+        this.#end(() => done(brokenPipe()))
+        return
       }
     }
-    this.#waiting = undefined
+    this.#endsLine = bytes.length === 0 ? this.#endsLine : bytes.at(-1) === lineFeed
+    if (this.#inARow < bytesInARow) {
+      done()
+      return
+    }
+    this.#inARow = 0
+    setImmediate(done)
+  }
+
+  /** The character ends a line that is not finished, and only at the beginning of one the input. */
+  #endTerminal(done: (error?: Error | null) => void): void {
+    const ends = Buffer.alloc(this.#endsLine ? 1 : 2, endOfTransmission)
+    this.#write(ends, () => this.#end(done))
+  }
+
+  #end(done: () => void): void {
+    if (this.#fd < 0) this.#closesEarly = true
+    this.#close()
     done()
   }
 

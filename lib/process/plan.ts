@@ -1,7 +1,7 @@
 import type { PrivateUsers } from '../ids/index.ts'
 import { enterRootOps, freshUpper, overlayOps, preparedOps } from '../rootfs/index.ts'
 import { flags, type Op, Plan, type Program } from '../sys/index.ts'
-import { beforeCommand, commandOps, confinementOf, processLimit } from './command.ts'
+import { beforeCommand, commandOps, confinementOf, makeDirectories, processLimit } from './command.ts'
 import { capabilityMask } from './confinement/index.ts'
 import type { CommandSpec, ContainerSpec, IdKind } from './spec.ts'
 
@@ -77,6 +77,7 @@ export function planOf(spec: ContainerSpec): Plan {
     ...upperOps,
     ...overlayOps({ lowers: spec.layers, upper, work, volatile: spec.volatile }),
     ...enterRootOps(spec.files, { readonly: spec.readonlyRoot }),
+    ...spec.directories.flatMap(makeDirectories),
     ...beforeCommand(command),
     ...confinement.early,
     ...processLimit(command.processes),

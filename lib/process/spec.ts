@@ -46,6 +46,8 @@ export interface ContainerSpec {
   readonly readonlyRoot: boolean
   readonly network: 'none' | 'host'
   readonly files: EngineFiles
+  /** Directories that are made where they are missing: the image's volumes. */
+  readonly directories: readonly string[]
   /** Bytes of /dev/shm. */
   readonly shmSize: number
   readonly maskedPaths: readonly string[]

@@ -1,5 +1,6 @@
 import type { StrakeError } from '../errors/index.ts'
 import type { Op, Program } from '../sys/index.ts'
+import type { SignalName } from './signals.ts'
 
 /** What the ops of a request gave back, in order: the wait status of `waitId`, the bytes of `readDir` and `stat`, … */
 export type OpResult = number | Uint8Array
@@ -13,7 +14,7 @@ export interface Reply {
 /** How a child of an agent ended. */
 export interface ChildExit {
   readonly exitCode: number | null
-  readonly signal: NodeJS.Signals | null
+  readonly signal: SignalName | null
   /** Of the child and every descendant that was waited for. Times in microseconds, memory in bytes. */
   readonly usage: { readonly userMicros: number; readonly systemMicros: number; readonly peakMemory: number }
   /** The agent that watched it died, so how it ended is not known; it has ended all the same. */

@@ -1,20 +1,8 @@
-import { constants } from 'node:os'
 import { closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { kernelRefused, type Program } from '../sys/index.ts'
 import type { Child, ChildExit } from './agent.ts'
-
-/** Of two names for one number the first is meant: SIGABRT and not SIGIOT, SIGIO and not SIGPOLL. */
-const signalNames = new Map<number, NodeJS.Signals>(
-  Object.entries(constants.signals)
-    .reverse()
-    .map(([name, number]) => [number, name as NodeJS.Signals]),
-)
-
-/** `9` → `SIGKILL`. */
-export function signalName(number: number): NodeJS.Signals | null {
-  return signalNames.get(number) ?? null
-}
+import { signalName } from './signals.ts'
 
 /** The exit report of native/protocol.h. */
 export function readExit(payload: Buffer | undefined): ChildExit {

@@ -1,5 +1,4 @@
 import { readSync } from 'node:fs'
-import { constants } from 'node:os'
 import { binding, closeFd, type RawReply, type Watcher } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import {
@@ -352,11 +351,4 @@ export class Connection implements Agent {
     this.#background.clear()
     this.#resolveEnded()
   }
-}
-
-/** The number of a signal by its name. Throws `invalid_argument`. */
-export function signalNumber(signal: NodeJS.Signals | number): number {
-  const number = typeof signal === 'number' ? signal : constants.signals[signal]
-  if (Number.isInteger(number) && number > 0 && number <= 64) return number
-  throw new StrakeError('invalid_argument', `There is no signal ${String(signal)}.`, { hint: "Name it as signal(7) does: 'SIGTERM'." })
 }

@@ -1,6 +1,6 @@
 export * from './agent.ts'
-export { signalName } from './child.ts'
-export { Connection, signalNumber } from './connection.ts'
+export { Connection } from './connection.ts'
 export { allCapabilities, type LaunchOptions, launchAgent, whenEnded, writeIdMaps } from './launch.ts'
+export { type SignalName, signalName, signalNumber } from './signals.ts'
 export { startAgent } from './start-agent.ts'
 export * from './zygote.ts'

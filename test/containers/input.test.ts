@@ -28,9 +28,9 @@ test('a command that cannot be run is refused by a code that says why', async ()
   await rejection(built.exec(['no-such-command']), 'command_not_found')
   await rejection(built.exec(['/no/such/path']), 'command_not_found')
   await rejection(built.exec(['/bin/lost-loader']), 'command_not_found')
-  assert.is((await rejection(built.exec(['/etc/plain']), 'kernel_refused')).details?.errno, 'EACCES')
-  assert.is((await rejection(built.exec(['/bin/empty-program']), 'kernel_refused')).details?.errno, 'ENOEXEC')
-  assert.is((await rejection(built.exec(['/etc']), 'kernel_refused')).details?.errno, 'EACCES')
+  assert.is((await rejection(built.exec(['/etc/plain']), 'command_not_found')).details?.errno, 'EACCES')
+  assert.is((await rejection(built.exec(['/bin/empty-program']), 'command_not_found')).details?.errno, 'ENOEXEC')
+  assert.is((await rejection(built.exec(['/etc']), 'command_not_found')).details?.errno, 'EACCES')
   await rejection(built.exec(['true'], { user: 'no-such-user' }), 'user_not_found')
   await rejection(built.exec(['true'], { user: 'root:no-such-group' }), 'user_not_found')
   await rejection(built.exec(['true'], { cwd: '/etc/plain' }), 'invalid_argument')
@@ -195,6 +195,58 @@ test('a flood of file descriptors ends inside', async () => {
   const bash = await built.exec('ulimit -n; echo alive', { rlimits: { nofile: 64 } })
   assert.ok(stdout === 'end\n' || stdout === '')
   assert.is(bash.stdout, '64\nalive\n')
+})
+
+test('a terminal tells the end of its input, and waits for what is written to stdin where none was given', async () => {
+  for (const [stdin, shown] of [
+    ['hello\n', 'hello\r\nhello\r\nend\r\n'],
+    ['', 'end\r\n'],
+    ['part', 'partpartend\r\n'],
+  ]) {
+    assert.is((await built.exec('cat; echo end', { tty: true, stdin, timeout: 20_000 })).stdout, shown)
+  }
+  const process = built.exec('read word; echo "got $word"', { tty: true, timeout: 20_000 })
+  process.stdin.write('this\n')
+  assert.match((await process).stdout, /got this/)
+})
+
+test('a source of stdin that fails ends the command with its error', async () => {
+  const source = new Readable({
+    read() {
+      this.destroy(new Error('boom'))
+    },
+  })
+  const error = await rejection(built.exec('cat; sleep 600', { stdin: source }))
+  assert.is(error.code, 'input_failed')
+  assert.is((error.cause as Error).message, 'boom')
+})
+
+test('a command that reads a little of an endless source ends with success', async () => {
+  const source = new Readable({
+    read() {
+      this.push(Buffer.alloc(65_536))
+    },
+  })
+  assert.is((await built.exec('head -c 10 | wc -c', { stdin: source, timeout: 20_000 })).stdout.trim(), '10')
+  assert.is(source.destroyed, true)
+})
+
+test('a seccomp profile that lets nothing be executed is refused, and one that forbids the rest hangs nobody', async () => {
+  const nothing = { defaultAction: 'SCMP_ACT_ERRNO', syscalls: [] } as const
+  assert.is((await rejection(built.exec('true', { seccomp: nothing }))).code, 'invalid_argument')
+  for (const defaultAction of ['SCMP_ACT_ERRNO', 'SCMP_ACT_KILL', 'SCMP_ACT_KILL_PROCESS'] as const) {
+    const seccomp = { defaultAction, syscalls: [{ names: ['execve'], action: 'SCMP_ACT_ALLOW' as const }] }
+    const { exitCode, timedOut } = await built.exec(['/bin/true'], { seccomp, timeout: 20_000 })
+    assert.is(timedOut, false)
+    assert.is.not(exitCode, 0)
+  }
+})
+
+test('a command in a container that takes too long takes its process group along', async () => {
+  await using container = await built.start({ cmd: ['sleep', '600'] })
+  assert.is((await container.exec('sleep 77 & sleep 78', { timeout: 300 })).timedOut, true)
+  const { stdout } = await container.exec("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+  assert.not.match(stdout, /sleep 7[78]/)
 })
 
 test.run()

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 
 import * as assert from 'uvu/assert'
-import { type Image, image, store } from '../../lib/index.ts'
+import { type Image, image, type StrakeError, store } from '../../lib/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
 
@@ -75,6 +75,41 @@ test('pause() during a snapshot holds after it', async () => {
   assert.is(container.state, 'paused')
   await container.unpause()
   assert.is((await container.exec(['echo', 'on'])).stdout, 'on\n')
+})
+
+test('files of a stopped container are read and written, before and after a snapshot of it', async () => {
+  await using container = await base.start({ cmd: ['sh', '-c', change] })
+  await container.wait()
+  assert.is(await container.fs.readFile('/data/kept', 'utf8'), 'new\n')
+  assert.equal(
+    (await container.fs.list('/data')).map(({ name }) => name),
+    ['kept', 'more'],
+  )
+  await container.fs.writeFile('/data/written', 'by hand\n')
+  const first = await container.snapshot()
+  await container.fs.remove('/data/kept')
+  await container.fs.writeFile('/data/second', '2')
+  const second = await container.snapshot()
+  assert.is((await first.exec('ls /data')).stdout, 'kept\nmore\nwritten\n')
+  assert.is((await second.exec('ls /data; cat /data/written')).stdout, 'more\nsecond\nwritten\nby hand\n')
+  assert.is(await container.fs.readFile('/data/second', 'utf8'), '2')
+  await container.remove()
+  await container.fs.list('/').then(
+    () => assert.unreachable('it is removed'),
+    (error: StrakeError) => assert.is(error.code, 'container_not_found'),
+  )
+})
+
+test('the directories of declared volumes are there, in a container and in a build', async () => {
+  const built = await image().from('host').volume('/var/lib/db').build()
+  assert.is((await built.exec('touch /var/lib/db/x && ls /var/lib/db')).stdout, 'x\n')
+})
+
+test('a command in a container has its user, variables and directory unless told', async () => {
+  await using container = await base.start({ cmd: ['sleep', '600'], env: { A: '1', B: '2' }, user: '0:7', cwd: '/data' })
+  const show = 'echo $A $B; id -g; pwd'
+  assert.is((await container.exec(show)).stdout, '1 2\n7\n/data\n')
+  assert.is((await container.exec(show, { env: { B: '3' }, cwd: '/tmp', user: 0 })).stdout, '1 3\n0\n/tmp\n')
 })
 
 test.run()

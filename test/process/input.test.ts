@@ -119,17 +119,59 @@ test('text has the encoding that write() is told', async () => {
   assert.equal([...(await readAll(readEnd))], [0xff, 0, 0xdf])
 })
 
-test('a reader that has gone is no error: what is written then is dropped', async () => {
+test('a reader that has gone: who writes hears of EPIPE, who does not listen is not stopped by it', async () => {
   const { input, readEnd, attach } = pair()
   attach()
+  closeFd(readEnd)
+  const failure = await new Promise<unknown>((resolve) => input.stream.write('nobody reads this', resolve))
+  assert.is((failure as NodeJS.ErrnoException).code, 'EPIPE')
+  assert.is(input.stream.destroyed, true)
+})
+
+test('a write after the process has ended fails, also by a stream that is asked for only then', async () => {
+  const { input, readEnd, attach } = pair()
+  attach()
+  input.finish()
+  closeFd(readEnd)
+  const failure = await new Promise<unknown>((resolve) => input.stream.write('too late', resolve))
+  assert.instance(failure, Error)
+})
+
+test('an endless source is let go when nobody reads it any more, and keeps nobody from his turn while it is read', async () => {
+  const { input, readEnd, attach } = pair()
+  attach()
+  const source = new Readable({
+    read() {
+      this.push(Buffer.alloc(65_536))
+    },
+  })
   let failure: unknown
-  input.stream.on('error', (error) => {
+  input.feed(source, (error) => {
     failure = error
   })
+  await readable(readEnd)
+  assert.is(native.read(readEnd, Buffer.alloc(10)), 10)
   closeFd(readEnd)
-  await new Promise<void>((resolve) => input.stream.write('nobody reads this', () => resolve()))
-  await new Promise<void>((resolve) => input.stream.end(resolve))
+  await sleep(20)
+  assert.is(source.destroyed, true)
   assert.is(failure, undefined)
+})
+
+test('a source that fails is told', async () => {
+  const { input, readEnd, attach } = pair()
+  attach()
+  const told = new Promise<Error>((resolve) =>
+    input.feed(
+      new Readable({
+        read() {
+          this.destroy(new Error('boom'))
+        },
+      }),
+      resolve,
+    ),
+  )
+  assert.is((await told).message, 'boom')
+  assert.is((await readAll(readEnd)).length, 0)
 })
 
 test('a reader that goes while a writer waits for it frees the writer', async () => {

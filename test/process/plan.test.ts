@@ -28,6 +28,7 @@ function spec(changes: Partial<ContainerSpec> = {}, commandChanges: Partial<Comm
       ids: 'subid',
       cgroups: 0,
       command: { ...command, ...commandChanges },
+      config: {},
     },
   )
   return { ...base, arch: 'x64', maskedPaths: ['/proc/kcore'], readonlyPaths: ['/proc/sys'], ...changes }

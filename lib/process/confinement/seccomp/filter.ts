@@ -73,20 +73,30 @@ export function seccompFilter(options: SeccompOptions): Uint8Array {
   return filter
 }
 
+/** Does the filter refuse this call whatever its arguments? */
+export function filterForbids(name: SyscallName, options: SeccompOptions): boolean {
+  const verdicts = verdictsOf(name, options)
+  return verdicts.length > 0 && !verdicts.some(lets)
+}
+
+const lets = (action: number): boolean => action === actions.ALLOW || action === actions.LOG
+
+/** What may become of a call, by its arguments; empty when the architecture does not have it. */
+function verdictsOf(name: SyscallName, options: SeccompOptions): number[] {
+  const arch = archOf(options)
+  if (!callTables[arch].numbers.has(name)) return []
+  const { fallback, rules } = rulesOf(options, arch)
+  const { otherwise, rules: conditional } = decide(
+    fallback,
+    rules.filter((rule) => rule.names.includes(name)),
+  )
+  return [otherwise, ...conditional.map((rule) => rule.action)]
+}
+
 /**
  * Does the filter let these calls through whatever their arguments? A call that the architecture does not have is let through.
  * With this a plan knows whether a process may load the filter before it does its last steps.
  */
 export function filterAllows(names: readonly SyscallName[], options: SeccompOptions): boolean {
-  const arch = archOf(options)
-  const { fallback, rules } = rulesOf(options, arch)
-  return names.every((name) => {
-    if (!callTables[arch].numbers.has(name)) return true
-    const { otherwise, rules: conditional } = decide(
-      fallback,
-      rules.filter((rule) => rule.names.includes(name)),
-    )
-    const lets = (action: number): boolean => action === actions.ALLOW || action === actions.LOG
-    return lets(otherwise) && conditional.every((rule) => lets(rule.action))
-  })
+  return names.every((name) => verdictsOf(name, options).every(lets))
 }

@@ -1,5 +1,5 @@
 export type { Architecture, SyscallName } from './architectures.ts'
-export { filterAllows, type SeccompOptions, seccompFilter } from './filter.ts'
+export { filterAllows, filterForbids, type SeccompOptions, seccompFilter } from './filter.ts'
 export {
   profileFlags,
   type SeccompProfile,
