@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { StrakeError } from '../../errors/index.ts'
+import { after } from '../../process/index.ts'
 import type { ByteStream } from '../../store/index.ts'
 import { abortedError, throwIfAborted } from './failure.ts'
 import type { RemoteTimeouts } from './options.ts'
@@ -73,22 +74,29 @@ export async function exchange(request: ExchangeRequest, dispatcher: Dispatcher,
 
 /** The time an answer has: it starts anew with each piece of the request's body that is taken. */
 class HeaderWatch {
-  readonly #timer: NodeJS.Timeout
+  #cancel: () => void
+  readonly #arm: () => () => void
 
   constructor(milliseconds: number, control: AbortController) {
-    this.#timer = setTimeout(() => control.abort(new SlowError(`no answer within ${milliseconds} ms`)), milliseconds)
+    this.#arm = () => after(milliseconds, () => control.abort(new SlowError(`no answer within ${milliseconds} ms`)))
+    this.#cancel = this.#arm()
+  }
+
+  #startAnew(): void {
+    this.#cancel()
+    this.#cancel = this.#arm()
   }
 
   async *sent(body: ByteStream): AsyncGenerator<Uint8Array> {
     for await (const piece of body) {
-      this.#timer.refresh()
+      this.#startAnew()
       yield piece
     }
-    this.#timer.refresh()
+    this.#startAnew()
   }
 
   end(): void {
-    clearTimeout(this.#timer)
+    this.#cancel()
   }
 }
 
@@ -130,11 +138,10 @@ class HttpAnswer implements Answer {
       for (;;) {
         // Only the time spent waiting for the network counts, not that which the reader takes.
         const started = performance.now()
-        const timer = setTimeout(
-          () => body.destroy(new SlowError(`less than ${leastBytes} bytes within ${this.#timeouts.idle} ms`)),
-          Math.max(1, this.#timeouts.idle - waited),
-        )
-        const next = await chunks.next().finally(() => clearTimeout(timer))
+        const cancel = after(Math.max(1, this.#timeouts.idle - waited), () => {
+          body.destroy(new SlowError(`less than ${leastBytes} bytes within ${this.#timeouts.idle} ms`))
+        })
+        const next = await chunks.next().finally(cancel)
         waited += performance.now() - started
         if (next.done) break
         const chunk = next.value as Buffer

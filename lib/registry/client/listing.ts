@@ -4,6 +4,7 @@ import type { Descriptor, Digest } from '../../store/index.ts'
 import { manifestName, rejection } from './check.ts'
 import type { Answer } from './exchange.ts'
 import { printable, protocolError } from './failure.ts'
+import { checkRemoteOptions } from './option-names.ts'
 import type { RemoteOptions } from './options.ts'
 import { Repository, refusalOf } from './repository.ts'
 import { Session } from './session.ts'
@@ -29,6 +30,7 @@ const mostNames = 1_000_000
 
 /** The tags of a repository, in the registry's order. Rejects with `registry_not_found`, `limit_exceeded` (a million). */
 export async function remoteTags(repository: string, options: RemoteOptions = {}): Promise<string[]> {
+  checkRemoteOptions('tags', options)
   const reference = parseReference(repository)
   return await guarded(options, async () => {
     const remote = new Repository(reference.domain, reference.repository, options)
@@ -38,6 +40,7 @@ export async function remoteTags(repository: string, options: RemoteOptions = {}
 
 /** The repositories of a registry, where it tells them (many do not: `registry_denied`, `registry_unauthorized`, `registry_not_found`). */
 export async function remoteCatalog(host: string, options: RemoteOptions = {}): Promise<string[]> {
+  checkRemoteOptions('catalog', options)
   const { domain } = parseReference(`${host}/x`)
   if (domain !== host && !(domain === 'docker.io' && host === 'index.docker.io'))
     throw new StrakeError('invalid_reference', `${JSON.stringify(host)} is not the address of a registry`, {
@@ -54,6 +57,7 @@ export async function remoteCatalog(host: string, options: RemoteOptions = {}): 
  * `registry_denied`.
  */
 export async function deleteRemote(reference: string, options: RemoteOptions = {}): Promise<void> {
+  checkRemoteOptions('deleteRemote', options)
   const parsed = parseReference(reference)
   await guarded(options, async () => {
     const repository = new Repository(parsed.domain, parsed.repository, options, 'delete')
@@ -81,6 +85,7 @@ async function onlyByDigest(repository: Repository, reference: Reference, answer
 
 /** What refers to an image: by the registry's list, or where it has none, by the tag that stands in for it (distribution-spec, "Referrers Tag Schema"). */
 export async function remoteReferrers(reference: string, options: ReferrersOptions = {}): Promise<Referrer[]> {
+  checkRemoteOptions('referrers', options)
   const parsed = parseReference(reference)
   return await guarded(options, async () => {
     const repository = new Repository(parsed.domain, parsed.repository, options)

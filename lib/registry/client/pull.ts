@@ -22,6 +22,7 @@ import type { Descriptor, Digest, Store } from '../../store/index.ts'
 import { manifestName, oneOf, parallelOf, rejection, sourceAnnotation, storeName } from './check.ts'
 import { fetchAll } from './fetch.ts'
 import { mirrorsOf, type Source } from './mirrors.ts'
+import { checkRemoteOptions } from './option-names.ts'
 import type { PullOptions } from './options.ts'
 import { linked } from './parallel.ts'
 import { type FetchedManifest, Repository } from './repository.ts'
@@ -47,6 +48,7 @@ interface Request {
  * @param unpack unpacks layers as they arrive; without it the image stays packed until it is run
  */
 export async function pullImage(store: Store, reference: string, options: PullOptions = {}, unpack?: UnpackImage): Promise<ImageData> {
+  checkRemoteOptions('pull', options)
   const request: Request = { store, reference: parseReference(reference), wanted: wantedOf(options.platform), options, unpack }
   const policy = oneOf('policy', options.policy, ['always', 'missing', 'never'], 'always')
   parallelOf(options)

@@ -15,6 +15,7 @@ import { checkCompression } from './compress.ts'
 import { withCompressed } from './compressed.ts'
 import { throwIfAborted } from './failure.ts'
 import { indexesWith } from './indexes.ts'
+import { checkRemoteOptions } from './option-names.ts'
 import type { PushOptions, TransferEvent } from './options.ts'
 import { inParallel, linked } from './parallel.ts'
 import { Records } from './records.ts'
@@ -55,6 +56,7 @@ export async function pushImage(
   reference: string,
   options: PushOptions = {},
 ): Promise<PushResult> {
+  checkRemoteOptions('push', options)
   const target = parseReference(reference)
   const compression = oneOf('compression', options.compression, ['gzip', 'zstd', 'none'], 'gzip')
   checkCompression(compression)

@@ -1,0 +1,27 @@
+import { checkFlag, checkHooks, type OptionNames, optionCheck } from '../../errors/index.ts'
+import type { ReferrersOptions } from './listing.ts'
+import type { PullOptions, PushOptions, RemoteOptions, RemoteTimeouts, RemoteTls, TransferOptions } from './options.ts'
+
+const remoteNames: OptionNames<RemoteOptions> = { auth: true, tls: true, insecure: true, timeouts: true, retries: true, signal: true }
+const transferNames: OptionNames<TransferOptions> = { ...remoteNames, parallel: true, onProgress: true }
+
+const names = {
+  pull: optionCheck<PullOptions>('pull', { ...transferNames, platform: true, policy: true, mirrors: true, limits: true }),
+  push: optionCheck<PushOptions>('push', { ...transferNames, compression: true, platform: true, chunkSize: true }),
+  tags: optionCheck<RemoteOptions>('tags', remoteNames),
+  catalog: optionCheck<RemoteOptions>('catalog', remoteNames),
+  referrers: optionCheck<ReferrersOptions>('referrers', { ...remoteNames, artifactType: true }),
+  deleteRemote: optionCheck<RemoteOptions>('deleteRemote', remoteNames),
+} as const
+
+const checkTls = optionCheck<RemoteTls>('tls', { ca: true, cert: true, key: true })
+const checkTimeouts = optionCheck<RemoteTimeouts>('timeouts', { connect: true, headers: true, idle: true })
+
+/** Refuses what are no options of a call of this room; values that have a parser are left to it. Throws `invalid_argument`. */
+export function checkRemoteOptions(call: keyof typeof names, options: RemoteOptions): void {
+  names[call](options)
+  checkHooks(options)
+  checkFlag('insecure', options.insecure)
+  if (options.tls !== undefined) checkTls(options.tls)
+  if (options.timeouts !== undefined) checkTimeouts(options.timeouts)
+}
