@@ -2,10 +2,10 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { image, images, type StrakeError, store } from '../../lib/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 
 const test = suite('save')
 let place: ReturnType<typeof temporaryDirectory>

@@ -5,12 +5,12 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { image, images, store } from '../../lib/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { dir, file, tar } from '../layers/tar-maker.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 
 const test = suite('killed')
 const worker = fileURLToPath(new URL('store-worker.ts', import.meta.url))

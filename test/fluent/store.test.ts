@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Image, image, images, type StrakeError, store } from '../../lib/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { suite } from '../support/uvu.ts'
 
 const test = suite('store')
 let place: ReturnType<typeof temporaryDirectory>

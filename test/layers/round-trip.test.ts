@@ -1,7 +1,8 @@
 // test: timeout 300
-import { suite } from 'uvu'
+
 import * as assert from 'uvu/assert'
 import { diffLayer, type LayerEntry, packLayer } from '../../lib/layers/index.ts'
+import { suite } from '../support/uvu.ts'
 import { type Workshop, workshop } from './workshop.ts'
 
 const test = suite('round trip')

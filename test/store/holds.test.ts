@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { blobKey, type Digest, digestOf, type HoldKey, Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
 
 const key = (text: string): HoldKey => blobKey(digestOf(text))
 
