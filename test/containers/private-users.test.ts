@@ -198,8 +198,7 @@ test('without a cgroup, rlimits of the command hold inside the bound of the cont
 test('fewer processes than a start needs: it is refused, and nothing is left', async () => {
   const before = await quietTraces()
   await withoutCgroups(async () => {
-    const error = await rejection(built.exec(['true'], { pids: 1 }), 'kernel_refused')
-    assert.equal([error.details?.op, error.details?.errno], ['fork', 'EAGAIN'])
+    await rejection(built.exec(['true'], { pids: 1 }), 'invalid_argument')
     assert.is((await built.exec(['true'], { pids: 2 })).exitCode, 0)
   })
   await assertNothingLeft(before)

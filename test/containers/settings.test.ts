@@ -65,7 +65,7 @@ test('variables: defaults, then the image’s, then the options’; undefined ta
 })
 
 test('names and values of variables that the kernel could not carry are refused', () => {
-  for (const env of [{ '': 'x' }, { 'A=B': 'x' }, { 'A\0': 'x' }, { A: 'x\0' }, { A: {} }, { A: null }]) {
+  for (const env of [{ '': 'x' }, { 'A=B': 'x' }, { 'A\0': 'x' }, { A: 'x\0' }, { A: {} }, { A: null }, { A: 1 }]) {
     refused(() => environmentOf({}, { env: env as unknown as Record<string, string> }, facts), JSON.stringify(env))
   }
 })
@@ -99,7 +99,17 @@ test('limits: none is undefined, each is read in its units', () => {
   assert.is(limitsOf({ memory: 1024 * 1024 * 64 })?.memory, 64 * 1024 * 1024)
   assert.is(limitsOf({ cpus: 0.5 })?.cpus, 0.5)
   assert.is(limitsOf({ pids: 10 })?.pids, 10)
-  for (const wrong of [{ memory: 'x' }, { memory: -1 }, { cpus: 0 }, { cpus: -1 }, { cpus: Number.NaN }, { pids: 0 }, { pids: 1.5 }]) {
+  for (const wrong of [
+    { memory: 'x' },
+    { memory: -1 },
+    { cpus: 0 },
+    { cpus: -1 },
+    { cpus: Number.NaN },
+    { pids: 0 },
+    { pids: 1 },
+    { pids: 1.5 },
+    { memory: '5m' },
+  ]) {
     refused(() => limitsOf(wrong), JSON.stringify(wrong))
   }
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { parseBytes, parseDuration } from '../../lib/process/quantity.ts'
+import { parseBytes, parseDuration, parseTimeout } from '../../lib/process/quantity.ts'
 import { test } from '../support/uvu.ts'
 
 const invalid = { code: 'invalid_argument' }
@@ -68,9 +68,16 @@ test('durations are milliseconds, or parts with units', () => {
 })
 
 test('what is no duration is invalid_argument', () => {
-  for (const value of ['', '5', '-5s', '5 s', 's', '1d', '1.s', `${'1s'.repeat(1_000_000)}`, -1, NaN, Infinity])
+  for (const value of ['', '5', '-5s', '5 s', 's', '1d', '1.s', `${'1s'.repeat(1_000_000)}`, -1, NaN, -Infinity])
     assert.throws(() => parseDuration(value), invalid)
   for (const value of [null, undefined, {}, []]) assert.throws(() => parseDuration(value as unknown as string), invalid)
+})
+
+test('no timeout is none, 0 and Infinity', () => {
+  for (const none of [undefined, 0, '0', '0s', Infinity]) assert.equal(parseTimeout(none), undefined)
+  assert.equal(parseTimeout('2s'), 2000)
+  assert.equal(parseTimeout(2 ** 40), 2 ** 40)
+  assert.throws(() => parseTimeout(-1), invalid)
 })
 
 test.run()
