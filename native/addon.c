@@ -71,7 +71,7 @@ static napi_value spawn(napi_env env, napi_callback_info info) {
   munmap(stack, STACK_SIZE);
   double first = (double)pid;
   double second = pidfd;
-  if (pid > 0 && machine->failed_errno == 0) watch_own(env, pidfd);
+  if (pid > 0 && machine->failed_errno == 0) watch_own_child(env, pidfd);
   if (pid > 0 && machine->failed_errno != 0) {
     siginfo_t status;
     first = -machine->failed_errno;

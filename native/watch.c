@@ -1,7 +1,12 @@
+#define _GNU_SOURCE
 #include "watch.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -9,7 +14,7 @@ struct watchers {
   struct watcher *first;
   int open;
   int is_ending;
-  uint8_t *owned; /* by fd: whether it is this thread's to close */
+  uint8_t *owned; /* by fd: whether it is this thread's to close, and how */
   int owned_capacity;
   napi_async_cleanup_hook_handle hook;
 };
@@ -26,10 +31,27 @@ struct watcher {
   int collected; /* JavaScript holds it no more */
 };
 
+enum { NOT_OWNED, OWNED, OWNED_CHILD };
+
+/* Milliseconds: a child in the middle of a system call may take a moment. */
+#define CHILD_END_WAIT 2000
+
+/* A child of a Worker that has ended has nobody else who would reap it. At the end of the main thread the whole process ends. */
+static void end_child(int pidfd) {
+  siginfo_t status;
+  struct pollfd poll_for = {.fd = pidfd, .events = POLLIN};
+  if (gettid() == getpid()) return;
+  syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+  poll(&poll_for, 1, CHILD_END_WAIT);
+  waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &status, WEXITED | WNOHANG);
+}
+
 static void finish_if_empty(struct watchers *all) {
   if (!all->is_ending || all->open > 0) return;
-  for (int fd = 0; fd < all->owned_capacity; fd += 1)
-    if (all->owned[fd]) close(fd);
+  for (int fd = 0; fd < all->owned_capacity; fd += 1) {
+    if (all->owned[fd] == OWNED_CHILD) end_child(fd);
+    if (all->owned[fd] != NOT_OWNED) close(fd);
+  }
   free(all->owned);
   napi_remove_async_cleanup_hook(all->hook);
   free(all);
@@ -73,7 +95,7 @@ void watch_initialize(napi_env env) {
   napi_set_instance_data(env, all, NULL, NULL);
 }
 
-void watch_own(napi_env env, int fd) {
+static void own(napi_env env, int fd, uint8_t how) {
   struct watchers *all = NULL;
   napi_get_instance_data(env, (void **)&all);
   if (fd < 0 || all == NULL || all->is_ending) return;
@@ -85,8 +107,12 @@ void watch_own(napi_env env, int fd) {
     all->owned = larger;
     all->owned_capacity = capacity;
   }
-  all->owned[fd] = 1;
+  all->owned[fd] = how;
 }
+
+void watch_own(napi_env env, int fd) { own(env, fd, OWNED); }
+
+void watch_own_child(napi_env env, int pidfd) { own(env, pidfd, OWNED_CHILD); }
 
 napi_value watch_close(napi_env env, napi_callback_info info) {
   napi_value argument;
@@ -99,7 +125,7 @@ napi_value watch_close(napi_env env, napi_callback_info info) {
   napi_get_instance_data(env, (void **)&all);
   bool is_owned = all != NULL && fd >= 0 && fd < all->owned_capacity && all->owned[fd];
   if (is_owned) {
-    all->owned[fd] = 0;
+    all->owned[fd] = NOT_OWNED;
     close(fd);
   }
   napi_get_boolean(env, is_owned, &result);

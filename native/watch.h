@@ -9,6 +9,8 @@ void watch_initialize(napi_env env);
 /* Fds that this module made belong to the JavaScript thread that asked for them: one that ends without closing them (a Worker that is
  * terminated) closes them at its end, so that its zygote, and with it its containers, end too. */
 void watch_own(napi_env env, int fd);
+/* A pidfd of a child, which ends and is reaped with this thread. */
+void watch_own_child(napi_env env, int pidfd);
 /* close(fd) → whether it was one of these; any other is left alone. */
 napi_value watch_close(napi_env env, napi_callback_info info);
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import * as assert from 'uvu/assert'
 import { image } from '../../lib/index.ts'
@@ -13,6 +14,12 @@ const bootstrap =
 
 function work(marker: string, ends: boolean): Worker {
   return new Worker(bootstrap, { eval: true, workerData: { file, marker, ends } })
+}
+
+/** The state letters of this process's children (proc_pid_stat(5)). */
+function childStates(): string {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
+  return children.map((pid) => /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? '').join('')
 }
 
 test('a worker that is terminated takes its own containers along, and nobody else’s', async () => {
@@ -38,6 +45,7 @@ test('a worker that is terminated takes its own containers along, and nobody els
       [],
     )
     assert.is((await own.exec(['echo', 'still here'])).stdout, 'still here\n')
+    assert.not.match(childStates(), /Z/, 'the zygote of the worker has been reaped')
   }
   await assertNoMoreFds(before)
   process.off('warning', onWarning)
