@@ -10,6 +10,7 @@ import { type Compress, checkTarget, type SaveTarget, writeOut } from './write-o
 export interface ExportOptions {
   /** Default `none`. */
   readonly compress?: Compress | undefined
+  /** Ends it; it rejects with `aborted`. */
   readonly signal?: AbortSignal | undefined
 }
 

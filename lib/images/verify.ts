@@ -14,6 +14,7 @@ export interface VerifyOptions {
    * needed. What a living process has in use stays. Default false.
    */
   readonly mend?: boolean | undefined
+  /** Ends it; it rejects with `aborted`. */
   readonly signal?: AbortSignal | undefined
   /** Called after each blob and snapshot. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined
