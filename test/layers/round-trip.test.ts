@@ -1,7 +1,7 @@
 // test: timeout 300
 
 import * as assert from 'uvu/assert'
-import { diffLayer, type LayerEntry, packLayer } from '../../lib/layers/index.ts'
+import { diffLayer, emptyRoot, type LayerEntry, packLayer } from '../../lib/layers/index.ts'
 import { suite } from '../support/uvu.ts'
 import { type Workshop, workshop } from './workshop.ts'
 
@@ -13,6 +13,10 @@ test.before(async () => {
   shop = await workshop()
 })
 test.after(async () => {
+  // By the bytes of their names, which not everything that removes trees can.
+  const agent = await shop.agent('/store/snapshots')
+  await emptyRoot(agent)
+  await agent.close()
   await shop[Symbol.asyncDispose]()
 })
 
