@@ -184,6 +184,16 @@ const values: readonly (readonly [name: string, call: () => unknown, message?: R
 
 for (const [name, call, message, hint] of values) test(`refused: ${name}`, () => assertRefused(call, name, message, hint))
 
+test('resize of a terminal refuses what is no size', async () => {
+  const shell = built.exec(['sleep', '600'], { tty: true })
+  await shell.started
+  for (const size of [null, 5, 'text', [], {}, { rows: 0, columns: 80 }, { rows: 24 }, { rows: 24, columns: 80, depth: 3 }])
+    await assertRefused(() => shell.resize(size as Options), JSON.stringify(size))
+  shell.resize({ rows: 30, columns: 90 })
+  shell.kill('SIGKILL')
+  assert.is((await shell).signal, 'SIGKILL')
+})
+
 test('containers.get of what is no name finds nothing', async () => {
   for (const wrong of [null, 5, {}]) assert.is((await refusalOf(() => containers.get(wrong as Options))).code, 'container_not_found')
 })
