@@ -3,13 +3,16 @@ import { StrakeError } from '../errors/index.ts'
 import { ensureSnapshots, type ImageData } from '../images/index.ts'
 import { type CommandSpec, type ContainerSpec, planOf, preparedProgram } from '../process/index.ts'
 import type { Digest } from '../store/index.ts'
+import type { Program } from '../sys/index.ts'
 import type { Child, ChildExit, Zygote } from '../zygote/index.ts'
+import { type ContainerDirectory, partsOf } from './directory.ts'
 import { type Joins, openJoins } from './joins.ts'
 import { checkMapped } from './mapped.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Settled, type Stdio, usageOf } from './process.ts'
-import type { ContainerDirectory, Runtime } from './runtime.ts'
+import type { Runtime } from './runtime.ts'
 import { checkHostname, commandSpec, containerSpec, limit, limitsIn, limitsOf, usersOf } from './settings.ts'
+import { type MakeSpec, type ReadyProgram, sparesOf, templateKey } from './templates.ts'
 import { userOfImage } from './user.ts'
 
 /** What a container needs of an image. */
@@ -55,35 +58,74 @@ export interface ContainerRequest {
   readonly fault?: { readonly index: number; readonly errno: number } | undefined
 }
 
-/** The spec of a container: all that is asked of the image and this machine is asked here. */
-export async function specOf(
+interface SpecParts {
+  readonly zygote: Zygote
+  /** The same for each container of the same request but for its names. */
+  readonly makeSpec: MakeSpec
+  /** Whether a namespace of its own makes it different from all others. */
+  readonly isSingular: boolean
+}
+
+/** What a spec is made of: all that is asked of the image and this machine is asked here. */
+async function specParts(
   runtime: Runtime,
   request: ContainerRequest,
   limited: { cgroups: number; rlimits: CommandSpec['rlimits']; processes?: number | undefined },
   signal?: AbortSignal,
-): Promise<{ spec: ContainerSpec; zygote: Zygote }> {
-  const { image, options, directory } = request
-  const hostname = checkHostname(options.hostname ?? directory.id.slice(0, 12))
+): Promise<SpecParts> {
+  const { image, options } = request
   const zygote = await runtime.zygote()
   const layers = request.layers ?? (await layersOf(runtime, image, signal))
   const looked = userOfImage(zygote, layers, options.user ?? image.config.User)
   const user = looked instanceof Promise ? await looked : looked
   checkMapped(user, zygote.ids)
   const users = usersOf(options.userns, zygote.ids, limited.processes)
-  const command = commandSpec(request.argv, options, { config: image.config, user, hostname, ...limitsIn(users, limited) })
-  const spec = containerSpec(options, {
-    zygotePath: directory.zygotePath,
-    layers,
-    hostname,
-    volatile: true,
-    ids: zygote.ids.kind,
-    users,
-    cgroups: limited.cgroups,
-    command,
-    work: request.work,
-    config: image.config,
-  })
-  return { spec, zygote }
+  const makeSpec = (directory: ContainerDirectory): ContainerSpec => {
+    const hostname = checkHostname(options.hostname ?? partsOf(directory).short)
+    return containerSpec(options, {
+      zygotePath: directory.zygotePath,
+      layers,
+      hostname,
+      volatile: true,
+      ids: zygote.ids.kind,
+      users,
+      cgroups: limited.cgroups,
+      command: commandSpec(request.argv, options, { config: image.config, user, hostname, ...limitsIn(users, limited) }),
+      work: request.work,
+      config: image.config,
+    })
+  }
+  return { zygote, makeSpec, isSingular: users !== undefined }
+}
+
+interface Ready {
+  readonly zygote: Zygote
+  readonly program: ReadyProgram | Program
+  spec(): ContainerSpec
+}
+
+/** The program of a container: as one like it had before, else made anew. */
+function readyFor(
+  runtime: Runtime,
+  request: ContainerRequest,
+  given: readonly string[],
+  limited: { cgroups: number; rlimits: CommandSpec['rlimits']; processes?: number | undefined },
+  signal?: AbortSignal,
+): Ready | Promise<Ready> {
+  const { image, directory } = request
+  const key = templateKey(request, given, limited)
+  const zygote = runtime.openZygote
+  if (key !== undefined && zygote && runtime.hasUnpacked(image.layers)) {
+    const program = runtime.templates.find(zygote, image, key, directory)
+    if (program) return { zygote, program, spec: () => program.spec() }
+  }
+  return (async () => {
+    const parts = await specParts(runtime, request, limited, signal)
+    const spec = parts.makeSpec(directory)
+    const { program } = planOf(spec)
+    if (key !== undefined && !parts.isSingular) runtime.templates.note(parts.zygote, image, key, given, parts.makeSpec)
+    return { zygote: parts.zygote, program, spec: () => spec }
+  })()
 }
 
 /** Starts a container. What it took is given back by `settleContainer`, or here when it cannot start. */
@@ -101,22 +143,31 @@ export async function launchContainer(
     const { fds, close } = joins
     const announced = request.layers === undefined ? runtime.uses.begin(request.directory.name, request.image) : undefined
     if (announced) await announced
-    const { spec, zygote } = await specOf(runtime, request, { cgroups: Object.keys(fds).length, rlimits, processes }, signal)
+    const all = { ...stdio.fds, ...fds }
+    const limited = { cgroups: Object.keys(fds).length, rlimits, processes }
+    const found = readyFor(runtime, request, Object.keys(all), limited, signal)
+    const ready = found instanceof Promise ? await found : found
+    const { zygote } = ready
     if (signal?.aborted) throw new StrakeError('aborted', 'The start was aborted.', { cause: signal.reason })
-    const child = zygote.agent.start(
-      planOf(spec).program,
-      { ...stdio.fds, ...fds },
-      {
-        runsInit: true,
-        fault: request.fault,
-        onSent: () => {
-          stdio.onSent()
-          close()
-        },
+    const child = zygote.agent.start(ready.program, all, {
+      runsInit: true,
+      fault: request.fault,
+      onSent: () => {
+        stdio.onSent()
+        close()
       },
-    )
-    keepSpares(runtime, zygote, spec)
-    return { child, zygote, directory: request.directory, cgroup, spec, options: request.options }
+    })
+    keepSpares(runtime, zygote, ready)
+    return {
+      child,
+      zygote,
+      directory: request.directory,
+      cgroup,
+      options: request.options,
+      get spec() {
+        return ready.spec()
+      },
+    }
   } catch (error) {
     joins?.close()
     await cgroup?.remove()
@@ -125,9 +176,9 @@ export async function launchContainer(
 }
 
 /** A namespace with an owner of its own is made from the start: no spare fits, and those that others find are left as they are. */
-function keepSpares(runtime: Runtime, zygote: Zygote, spec: ContainerSpec): void {
-  if (spec.users && spec.users.owner !== 0) return
-  runtime.keepSpares(zygote, `${spec.network} ${spec.users ? 'private' : 'shared'}`, () => preparedProgram(spec), spareCount)
+function keepSpares(runtime: Runtime, zygote: Zygote, { program, spec }: Ready): void {
+  const kind = 'bytes' in program ? program.spares : sparesOf(spec())
+  if (kind !== undefined) runtime.keepSpares(zygote, kind, () => preparedProgram(spec()), spareCount)
 }
 
 /** What a container used, once it has ended; its cgroup goes. */

@@ -5,10 +5,11 @@ import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
 import { type Agent, type ChildExit, confined } from '../zygote/index.ts'
+import type { ContainerDirectory } from './directory.ts'
 import { launchContainer, layerPaths, layersOf, settleContainer } from './launch.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Launched, Process, type ProcessResult, type Stdio } from './process.ts'
-import type { ContainerDirectory, Runtime } from './runtime.ts'
+import type { Runtime } from './runtime.ts'
 
 /** A command of a build step, all settled. */
 export interface LayerCommand {

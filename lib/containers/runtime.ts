@@ -1,37 +1,15 @@
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Cgroups, openCgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
-import { currentOwner, type Digest, defaultRoot, isAlive, ownedName, ownerIn, Store, snapshotKey } from '../store/index.ts'
+import { currentOwner, type Digest, defaultRoot, isAlive, ownerIn, Store, snapshotKey } from '../store/index.ts'
 import { decodeRecords, flags, type Op, type Program } from '../sys/index.ts'
 import { type Agent, closeZygote, confined, type Zygote, zygoteOf } from '../zygote/index.ts'
+import { type ContainerDirectory, directoryNamed, newDirectory } from './directory.ts'
+import { Templates } from './templates.ts'
 import { ImageUses } from './uses.ts'
-
-/** A container's directory in the store: its upper, its work directory. */
-export interface ContainerDirectory {
-  /** 64 hexadecimal digits. */
-  readonly id: string
-  readonly name: string
-  /** On the host. */
-  readonly path: string
-  /** As the zygote sees it. */
-  readonly zygotePath: string
-}
-
-const idSize = 32
-const idsAhead = 64
-let random = Buffer.alloc(0)
-
-/** 64 random hexadecimal digits. The kernel is asked for many at a time. */
-function newId(): string {
-  if (random.length < idSize) random = randomBytes(idSize * idsAhead)
-  const id = random.toString('hex', 0, idSize)
-  random = random.subarray(idSize)
-  return id
-}
 
 /** Milliseconds from the end of a throw-away container to the removal of its directory, at most. */
 const removedAfter = 5
@@ -42,6 +20,7 @@ export class Runtime {
   readonly store: Store
   readonly snapshots: Snapshots
   readonly cgroups: Cgroups
+  readonly templates: Templates
   readonly uses: ImageUses
   #janitor: { readonly zygote: Zygote; readonly agent: Promise<Agent> } | undefined
   #zygote: Zygote | undefined
@@ -56,6 +35,7 @@ export class Runtime {
     this.store = store
     this.snapshots = new Snapshots(store)
     this.cgroups = cgroups
+    this.templates = new Templates(store)
     this.uses = new ImageUses(store, () => this.forgetUnpacked())
   }
 
@@ -64,6 +44,11 @@ export class Runtime {
     const runtime = new Runtime(store, cgroups)
     await runtime.#sweep()
     return runtime
+  }
+
+  /** The zygote, if there is one. */
+  get openZygote(): Zygote | undefined {
+    return this.#zygote?.agent.isOpen ? this.#zygote : undefined
   }
 
   /** The zygote, made when there is none. Rejects as `zygoteOf` does. */
@@ -115,12 +100,7 @@ export class Runtime {
   }
 
   newDirectory(): ContainerDirectory {
-    const id = newId()
-    return this.#directory(id, `${id.slice(0, 12)}.${ownedName()}`)
-  }
-
-  #directory(id: string, name: string): ContainerDirectory {
-    return { id, name, path: this.store.path('containers', name), zygotePath: `/store/containers/${name}` }
+    return newDirectory(this.store)
   }
 
   /** An agent whose root is a directory of the store, as the zygote sees it (`/store/…`). */
@@ -225,7 +205,7 @@ export class Runtime {
     const names = await readdir(this.store.path('containers'))
     for (const name of names) {
       const owner = ownerIn(name)
-      if (owner !== undefined && owner !== currentOwner() && !isAlive(owner)) void this.remove(this.#directory('', name))
+      if (owner !== undefined && owner !== currentOwner() && !isAlive(owner)) void this.remove(directoryNamed(this.store, '', name))
     }
   }
 }

@@ -36,6 +36,15 @@ export interface Child {
   kill(signal: number): void
 }
 
+/** A program as it is sent (`encodeProgram`). The bytes are read at once. */
+export interface EncodedProgram {
+  readonly bytes: Uint8Array
+  /** The names of the fds that it is to be given, in their order. */
+  readonly given: readonly string[]
+  /** What they say: for whoever has to explain a failure. */
+  program(): Program
+}
+
 /** Fds by the name of the slot that they fill. They stay the caller's. */
 export type GivenFds = Readonly<Record<string, number>>
 
@@ -62,6 +71,6 @@ export interface Agent extends AsyncDisposable {
   /** Carries `ops` out in the agent itself; rejects with `kernel_refused` at the first that fails, `zygote_lost` if the agent is gone. */
   run(ops: readonly Op[], fds?: GivenFds): Promise<Reply>
   /** Clones a child that carries out a program. */
-  start(program: Program, fds?: GivenFds, options?: StartOptions): Child
+  start(program: Program | EncodedProgram, fds?: GivenFds, options?: StartOptions): Child
   close(): Promise<void>
 }

@@ -37,7 +37,7 @@ export class ChildState implements Child {
   readonly fds: Record<string, number> = {}
   readonly started: Promise<number>
   readonly ended: Promise<ChildExit>
-  readonly #program: Program
+  readonly #program: () => Program
   readonly #sendSignal: (signal: number) => void
   #resolveStarted!: (pid: number) => void
   #rejectStarted!: (error: unknown) => void
@@ -45,7 +45,7 @@ export class ChildState implements Child {
   #state: 'starting' | 'failed' | 'running' | 'ended' = 'starting'
   #failure: StrakeError | undefined
 
-  constructor(id: number, program: Program, sendSignal: (signal: number) => void) {
+  constructor(id: number, program: () => Program, sendSignal: (signal: number) => void) {
     this.id = id
     this.#program = program
     this.#sendSignal = sendSignal
@@ -71,7 +71,8 @@ export class ChildState implements Child {
 
   fail(index: number, errno: number): void {
     if (this.#state !== 'starting' && this.#state !== 'running') return
-    this.#failure ??= kernelRefused([...(this.#program.prepared ?? []), ...this.#program.ops], index, errno)
+    const { prepared = [], ops } = this.#program()
+    this.#failure ??= kernelRefused([...prepared, ...ops], index, errno)
     if (this.#state !== 'starting') return
     this.#state = 'failed'
     this.#rejectStarted(this.#failure)

@@ -12,7 +12,7 @@ import {
   type Program,
   SlotTable,
 } from '../sys/index.ts'
-import type { Agent, Child, GivenFds, OpResult, Reply, StartOptions } from './agent.ts'
+import type { Agent, Child, EncodedProgram, GivenFds, OpResult, Reply, StartOptions } from './agent.ts'
 import { ChildState, lostExit, neverStarted, readExit } from './child.ts'
 import { encodeRequest, largestFdCount, largestInline, type RequestOptions, replies, requestFlags, requests } from './protocol.ts'
 
@@ -142,10 +142,11 @@ export class Connection implements Agent {
     })
   }
 
-  start(program: Program, fds: GivenFds = {}, options: StartOptions = {}): Child {
+  start(program: Program | EncodedProgram, fds: GivenFds = {}, options: StartOptions = {}): Child {
     const id = this.#newId()
-    const payload = encodeProgram(program, Object.keys(fds))
-    const child = new ChildState(id, program, (signal) => this.#kill(id, signal))
+    const isEncoded = 'bytes' in program
+    const payload = isEncoded ? program.bytes : encodeProgram(program, Object.keys(fds))
+    const child = new ChildState(id, isEncoded ? () => program.program() : () => program, (signal) => this.#kill(id, signal))
     this.#children.set(id, child)
     if (options.isBackground) this.#background.add(id)
     const flags = options.runsInit ? requestFlags.init : 0

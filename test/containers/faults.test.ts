@@ -24,7 +24,7 @@ async function faultyZygote(): Promise<{ nextFault: { index: number; errno: numb
   }
   agent.start = (program, fds, options) => {
     if (options?.isBackground) return start.call(agent, program, fds, options)
-    state.seen = [...flatten(new Plan(program).ops)]
+    state.seen = [...flatten(new Plan('bytes' in program ? program.program() : program).ops)]
     const fault = state.nextFault
     state.nextFault = undefined
     return start.call(agent, program, fds, { ...options, fault })
