@@ -1,15 +1,14 @@
 // test: timeout 300
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
 import { collectGarbage, type ImageData, Images, loadImages, parsePlatform, type SaveFormat, saveImage } from '../../lib/images/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { dir, file, tar } from '../layers/tar-maker.ts'
+import { startDockerd } from '../support/dockerd.ts'
 import { has } from '../support/machine.ts'
 import { skip, testAs } from '../support/skip.ts'
 import { test } from '../support/uvu.ts'
@@ -176,27 +175,6 @@ test('skopeo reads what we save, and copies between', async () => {
   }
 })
 
-/** Runs dockerd for itself while `use` runs. */
-async function withDocker(directory: string, use: (docker: (...args: string[]) => string) => Promise<void>): Promise<void> {
-  const socket = join(directory, 'docker.sock')
-  const daemon = spawn(
-    'dockerd',
-    [
-      ...['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', join(directory, 'pid')],
-      ...['-H', `unix://${socket}`, '--default-ulimit', 'nofile=20000:20000', '--bridge=none', '--iptables=false'],
-    ],
-    { stdio: 'ignore' },
-  )
-  const ended = once(daemon, 'close')
-  try {
-    for (let each = 0; !existsSync(socket) && daemon.exitCode === null && each < 600; each += 1) await sleep(100)
-    await use((...args) => execFileSync('docker', ['-H', `unix://${socket}`, ...args], { encoding: 'utf8', stdio: 'pipe' }))
-  } finally {
-    daemon.kill('SIGTERM')
-    await ended
-  }
-}
-
 testAs(test, ['root'], 'docker load takes what we save, and we load what docker save writes', async () => {
   if (!has('dockerd') || !has('docker')) return skip('docker is not installed')
   await using place = await bench()
@@ -206,22 +184,22 @@ testAs(test, ['root'], 'docker load takes what we save, and we load what docker 
   )
   for (const { path, ...options } of files) await saveImage(place.store, image, path, options)
   mkdirSync(join(place.path, 'docker'))
-  await withDocker(join(place.path, 'docker'), async (docker) => {
-    for (const { path } of files) {
-      docker('load', '-i', path)
-      assert.is(docker('images', '--no-trunc', '-q', 'app:1').trim(), image.id, path)
-      assert.is(docker('images', '--no-trunc', '-q', 'app:2').trim(), image.id, path)
-      docker('rmi', 'app:1', 'app:2')
-    }
-    docker('load', '-i', files[0]?.path as string)
-    const saved = join(place.path, 'from-docker.tar')
-    docker('save', '-o', saved, 'app:1', 'app:2')
-    writeFileSync(`${saved}.gz`, gzipSync(readFileSync(saved)))
-    for (const path of [saved, `${saved}.gz`]) {
-      const [loaded, ...more] = await loadImages(await another(place, `store-${path.length}`), path)
-      assert.equal([loaded?.id, loaded?.tags, more.length], [image.id, ['app:1', 'app:2'], 0])
-    }
-  })
+  await using daemon = await startDockerd(join(place.path, 'docker'))
+  const { docker } = daemon
+  for (const { path } of files) {
+    await docker('load', '-i', path)
+    assert.is(await docker('images', '--no-trunc', '-q', 'app:1'), image.id, path)
+    assert.is(await docker('images', '--no-trunc', '-q', 'app:2'), image.id, path)
+    await docker('rmi', 'app:1', 'app:2')
+  }
+  await docker('load', '-i', files[0]?.path as string)
+  const saved = join(place.path, 'from-docker.tar')
+  await docker('save', '-o', saved, 'app:1', 'app:2')
+  writeFileSync(`${saved}.gz`, gzipSync(readFileSync(saved)))
+  for (const path of [saved, `${saved}.gz`]) {
+    const [loaded, ...more] = await loadImages(await another(place, `store-${path.length}`), path)
+    assert.equal([loaded?.id, loaded?.tags, more.length], [image.id, ['app:1', 'app:2'], 0])
+  }
 })
 
 testAs(test, ['root'], 'podman load takes what we save, and we load what podman save writes', async () => {
