@@ -1,4 +1,5 @@
-// `npm test`: every test/**/*.test.ts in a process of its own, two at a time. Arguments are parts of paths: `npm test -- test/layers`.
+// `npm test`: every test/**/*.test.ts in a process of its own, two at a time. Arguments are parts of paths: `npm test -- test/layers`,
+// with `!` before those that are left out.
 // A test file may say, in a comment of its first lines, `test: alone` (nothing runs beside it) and `test: timeout 600` (seconds).
 import { mkdtempSync, readdirSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -31,7 +32,8 @@ function report(result) {
 
 async function runAll(files, scratch) {
   const results = []
-  const queue = files.filter((file) => !file.alone)
+  // The long ones first, so that none is left running alone at the end.
+  const queue = files.filter((file) => !file.alone).sort((a, b) => b.seconds - a.seconds)
   const worker = async () => {
     for (let file = queue.shift(); file; file = queue.shift()) {
       const result = await runFile(file, scratch)
@@ -49,8 +51,11 @@ async function runAll(files, scratch) {
 }
 
 await script(async () => {
-  const filters = process.argv.slice(2).map((word) => word.replace(/^\.\//, ''))
+  const words = process.argv.slice(2).map((word) => word.replace(/^\.\//, ''))
+  const filters = words.filter((word) => !word.startsWith('!'))
+  const without = words.filter((word) => word.startsWith('!')).map((word) => word.slice(1))
   const files = [...testFiles('test')]
+    .filter((path) => !without.some((part) => path.includes(part)))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     // The second kernel tries ordinary users itself, and only root prepares it.
     .filter((path) => process.getuid?.() === 0 || !path.startsWith('test/vm/'))
