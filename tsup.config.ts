@@ -29,7 +29,7 @@ const code: Options[] = [
 ]
 
 const types: Options[] = [
-  { ...common, entry: present(faces), format: ['esm', 'cjs'], dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0' } } },
+  { ...common, entry: present(faces), format: ['esm', 'cjs'], dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0', stripInternal: true } } },
 ]
 
 export default defineConfig(

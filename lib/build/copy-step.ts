@@ -16,7 +16,7 @@ import type { Base, CopyStep } from './step.ts'
 async function openImage(stage: Stage, context: BuildContext): Promise<FileSource> {
   const { signal } = context.options
   await context.runtime.unpack({ layers: imageLayers(stage) }, { signal })
-  const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal })
+  const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal, scaffold: false })
   try {
     return new ImageFiles(await layer.agent(), () => layer.discard())
   } catch (error) {

@@ -47,5 +47,8 @@ export interface BuildRuntime {
   /** Makes sure that every layer of `image` is unpacked in `snapshots/`. */
   unpack(image: Pick<ImageData, 'layers'>, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /** A fresh upper over the snapshots `lowers`, the bottom one first; none for an empty root. */
-  openLayer(lowers: readonly Digest[], options?: { readonly signal?: AbortSignal | undefined }): Promise<BuildLayer>
+  openLayer(
+    lowers: readonly Digest[],
+    options?: { readonly signal?: AbortSignal | undefined; readonly scaffold?: boolean | undefined },
+  ): Promise<BuildLayer>
 }

@@ -276,12 +276,12 @@ export class Container implements AsyncDisposable {
     if (!this.#ended) await this.#freezer.unpause()
   }
 
-  /** Runs `work` while nothing in the container runs. */
+  /** @internal Runs `work` while nothing in the container runs. */
   async whileFrozen<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#ended ? work() : this.#freezer.during(work)
   }
 
-  /** Where its upper is and what lies under it, for whoever makes a layer of it. */
+  /** @internal Where its upper is and what lies under it, for whoever makes a layer of it. */
   get parts(): { readonly runtime: Runtime; readonly directory: ContainerDirectory; readonly spec: ContainerSpec } {
     return { runtime: this.#runtime, directory: this.#running.directory, spec: this.#running.spec }
   }
@@ -291,16 +291,17 @@ export class Container implements AsyncDisposable {
     return planOf(this.#running.spec)
   }
 
-  /** What is under its upper: the layers of its image, then those that snapshots made of it when it had stopped. */
+  /** @internal What is under its upper: the layers of its image, then those that snapshots made of it when it had stopped. */
   get layersBelow(): ImageData['layers'] {
     return [...this.image.layers, ...this.#given]
   }
 
+  /** @internal The steps that made them. */
   get historyBelow(): ImageData['history'] {
     return this.#history
   }
 
-  /** Of a stopped container: its upper becomes the snapshot of a layer that was made of it, and an empty one lies over that. */
+  /** @internal Of a stopped container: its upper becomes the snapshot of a layer that was made of it, and an empty one lies over that. */
   async giveUpper(layer: MadeLayer, history: ImageData['history']): Promise<void> {
     if (!this.#ended) return
     await this.#runtime.adopt(layer.chainId, this.#running.directory)

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { StrakeError } from '../errors/index.ts'
 import type { ExecutionConfig } from '../images/index.ts'
 import { type ContainerSpec, execPlan } from '../process/index.ts'
 import type { Agent, Child, ChildExit } from '../zygote/index.ts'
@@ -11,11 +13,26 @@ import { userOfContainer } from './user.ts'
 
 /** native/ops.h, SIGNAL_TO_ALL: the command with all that is in its process group. */
 const toGroup = 256
+/** Milliseconds for the news of a container's end to arrive. */
+const endWait = 500
 
 /** A command that joins a container may do what the container's own may. */
 function confinementOf({ command }: ContainerSpec): Pick<ContainerOptions, 'capabilities' | 'seccomp' | 'noNewPrivileges'> {
   const { capabilities, seccomp, noNewPrivileges } = command
   return { capabilities: { drop: ['ALL'], add: [...capabilities] }, seccomp, noNewPrivileges }
+}
+
+/**
+ * What a command meets when its container ends at that moment: there is nothing to join any more (ESRCH), or no process can be made in a pid
+ * namespace whose first one is gone (ENOMEM, pid_namespaces(7)).
+ */
+async function explainEnd(running: RunningContainer, error: unknown): Promise<unknown> {
+  if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
+  const { op, errno } = error.details ?? {}
+  const isGone = op === 'join' && errno === 'ESRCH'
+  if (!isGone && !(op === 'fork' && errno === 'ENOMEM')) return error
+  const hasEnded = isGone || (await Promise.race([running.child.ended.then(() => true), delay(endWait, false)]))
+  return hasEnded ? new StrakeError('container_not_running', 'The container ended before the command was there.', { cause: error }) : error
 }
 
 /** Starts one more command in a running container. `inside` gives an agent that sees the container's files. */
@@ -74,6 +91,7 @@ export async function launchExec(
   return {
     child: made,
     destroy: () => made.kill(9 + toGroup),
+    explain: (error) => explainEnd(running, error),
     settle: (exit: ChildExit) => {
       let oomKilled = false
       try {

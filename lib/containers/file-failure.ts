@@ -14,11 +14,29 @@ const words: Readonly<Record<string, string>> = {
 
 function hintFor(errno: string, path: string): string | undefined {
   const above = JSON.stringify(posix.dirname(path))
-  if (errno === 'ENOENT') return `c.fs.list(${above}) tells what is there; c.fs.mkdir(${above}) makes the directory.`
+  if (errno === 'ENOENT' && /^\/proc(\/|$)/.test(path))
+    return `/proc is seen by processes of the container only: c.exec(['cat', '/proc/…']).`
+  if (errno === 'ENOENT') return `c.fs.list(${above}) tells what is there, if it is.`
   if (errno === 'ENOTDIR') return `c.fs.stat(${above}) tells what is there.`
   if (errno === 'EISDIR') return `c.fs.list(${JSON.stringify(path)}) tells what is in it.`
   if (errno === 'EROFS') return 'The container was started with { readonly: true }, or the path is in a mount that is not to be written.'
   return undefined
+}
+
+/** A failure of reading or writing a file that is open already. */
+export function explainUse(error: unknown, path: string): unknown {
+  if (error instanceof StrakeError || !(error instanceof Error) || !('code' in error)) return error
+  const { code: errno, syscall } = error as NodeJS.ErrnoException
+  if (errno === 'ENOSPC' || errno === 'EDQUOT') {
+    return new StrakeError('store_full', `${path.slice(0, 200)}: ${words.ENOSPC}.`, {
+      hint: 'The container writes to the store: make room on its file system.',
+      cause: error,
+    })
+  }
+  return new StrakeError('kernel_refused', `${path.slice(0, 200)}: ${errno}, ${words[String(errno)] ?? 'the kernel refused it'}.`, {
+    cause: error,
+    details: { op: syscall, errno },
+  })
 }
 
 /** A failure of an op on a file, in the words of who gave the path. Its code and details stay. */

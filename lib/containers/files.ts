@@ -5,7 +5,7 @@ import { closeFd } from '../../native/binding.ts'
 import { invalidOption, kindOfValue, optionCheck, StrakeError } from '../errors/index.ts'
 import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
-import { explainFile } from './file-failure.ts'
+import { explainFile, explainUse } from './file-failure.ts'
 import type { Access } from './inside.ts'
 
 const { O } = flags
@@ -25,20 +25,23 @@ export interface FileEntry {
   readonly target?: string
 }
 
-const types: Readonly<Record<number, FileEntry['type']>> = {
-  16807: 'file',
-  9604: 'directory',
-  21609: 'symlink',
-  4802: 'character-device',
-  14406: 'block-device',
-  2401: 'fifo',
-  26411: 'socket',
-}
+/** By the type bits of a mode (inode(7)). */
+const types: ReadonlyMap<number, FileEntry['type']> = new Map([
+  [0o100000, 'file'],
+  [0o040000, 'directory'],
+  [0o120000, 'symlink'],
+  [0o020000, 'character-device'],
+  [0o060000, 'block-device'],
+  [0o010000, 'fifo'],
+  [0o140000, 'socket'],
+])
+/** What open(2) and mkdir(2) do not set. */
+const specialBits = 0o7000
 
 function entryOf(record: FileRecord, name: string): FileEntry {
   return {
     name,
-    type: types[record.mode & 0o170000] ?? 'file',
+    type: types.get(record.mode & 0o170000) ?? 'file',
     mode: record.mode & 0o7777,
     uid: record.uid,
     gid: record.gid,
@@ -109,7 +112,10 @@ export class ContainerFiles {
     checkModeOptions('writeFile', options)
     if (typeof content !== 'string' && !(content instanceof Uint8Array))
       throw invalidOption(`The content of a file is a string or bytes, not ${kindOfValue(content)}.`)
-    await this.#withFile(path, O.O_WRONLY | O.O_CREAT | O.O_TRUNC, (file) => writeTo(file, content), options.mode ?? 0o644)
+    const mode = options.mode ?? 0o644
+    await this.#withFile(path, O.O_WRONLY | O.O_NONBLOCK | O.O_CREAT | O.O_TRUNC, (file) => writeTo(file, content), mode)
+    // Writing takes these bits away, so they come last.
+    if (mode & specialBits) await this.#run(path, [{ op: 'chmod', path, mode }])
   }
 
   /** The entries of a directory, by name. */
@@ -138,7 +144,8 @@ export class ContainerFiles {
         tolerate: ['EEXIST'],
       }),
     )
-    await this.#run(path, ops)
+    const { mode = 0 } = options
+    await this.#run(path, mode & specialBits ? [...ops, { op: 'chmod', path, mode }] : ops)
   }
 
   /** Removes a file, or a directory and all that is in it. No error when it is not there. */
@@ -179,18 +186,26 @@ export class ContainerFiles {
       ])
       fd = fds.file
     } catch (error) {
+      // A fifo that nobody reads is refused by open(2) itself.
+      if (error instanceof StrakeError && error.details?.errno === 'ENXIO') throw notRegular(path)
       throw explainFile(error, path)
     } finally {
       await agent.close()
     }
     if (fd === undefined) throw new StrakeError('invalid_argument', `${path} cannot be opened.`)
     try {
-      if (!fstatSync(fd).isFile()) throw new StrakeError('invalid_argument', `${path} is no regular file.`)
-      return await use(fd)
+      if (!fstatSync(fd).isFile()) throw notRegular(path)
+      return await use(fd).catch((error: unknown) => {
+        throw explainUse(error, path)
+      })
     } finally {
       closeFd(fd)
     }
   }
+}
+
+function notRegular(path: string): StrakeError {
+  return new StrakeError('invalid_argument', `${path.slice(0, 200)} is no regular file.`)
 }
 
 function checkPath(path: string): string {

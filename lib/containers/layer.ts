@@ -59,11 +59,14 @@ export class LayerInProgress {
   readonly #runtime: Runtime
   readonly #directory: ContainerDirectory
   readonly #lowers: readonly Digest[]
+  readonly #hasScaffold: boolean
   #agent: Promise<Agent> | undefined
   #mounts = 0
   #isOver = false
 
-  constructor(runtime: Runtime, lowers: readonly Digest[]) {
+  /** `scaffold: false`: to read what is in the layers, and no mount points of ours. */
+  constructor(runtime: Runtime, lowers: readonly Digest[], { scaffold = true }: { readonly scaffold?: boolean | undefined } = {}) {
+    this.#hasScaffold = scaffold || lowers.length === 0
     this.#runtime = runtime
     this.#lowers = lowers
     this.#directory = runtime.newDirectory()
@@ -89,7 +92,7 @@ export class LayerInProgress {
     const mounts: Op[] = [
       ...ops,
       { op: 'mkdir', path: work, mode: 0o700 },
-      ...overlayOps({ lowers: layerPaths(this.#lowers), upper, work, volatile: true }),
+      ...overlayOps({ lowers: layerPaths(this.#lowers), upper, work, volatile: true, scaffold: this.#hasScaffold }),
     ]
     return confined(await this.#runtime.zygote(), mounts)
   }
@@ -167,7 +170,7 @@ export async function buildRuntime(runtime: Runtime): Promise<{
   readonly store: Runtime['store']
   readonly canChown: boolean
   unpack(image: ImageData, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
-  openLayer(lowers: readonly Digest[]): Promise<LayerInProgress>
+  openLayer(lowers: readonly Digest[], options?: { readonly scaffold?: boolean | undefined }): Promise<LayerInProgress>
 }> {
   const { ids } = await runtime.zygote()
   return {
@@ -178,6 +181,6 @@ export async function buildRuntime(runtime: Runtime): Promise<{
       runtime.forgetUnpacked()
       await layersOf(runtime, image, options?.signal)
     },
-    openLayer: async (lowers) => new LayerInProgress(runtime, lowers),
+    openLayer: async (lowers, options) => new LayerInProgress(runtime, lowers, options),
   }
 }

@@ -38,6 +38,8 @@ export interface Launched {
   destroy(): void
   /** Called once it has ended: gives back what the start took, and tells what it used. */
   settle(exit: ChildExit, failed: boolean): Settled | Promise<Settled>
+  /** A failure of the start, by who knows more of its circumstances. */
+  explain?(error: unknown): Promise<unknown>
 }
 
 export interface Settled {
@@ -168,7 +170,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
 
   /** Changes the terminal's size. Does nothing without one. */
   resize(size: WindowSize): void {
-    if (this.#terminal === undefined) return
+    if (this.#terminal === undefined || this.#hasEnded) return
     binding().run(encodeResize(size), [this.#terminal])
   }
 
@@ -248,9 +250,9 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
   #attachTerminal(child: Child): void {
     const terminal = child.fds.terminal
     if (terminal === undefined) return
+    // Kept to the end: when the last of its masters closes, the command is hung up on (SIGHUP). Reading and writing are watched apart.
     this.#terminal = terminal
-    this.#out.attach(terminal)
-    // Reading and writing are watched apart.
+    this.#out.attach(binding().dup(terminal))
     this.#input.attach(binding().dup(terminal), { isTerminal: true })
     this.#err.finish()
   }
@@ -314,7 +316,10 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       const settled = launched.settle(exit, startError !== undefined)
       const { oomKilled, usage } = settled instanceof Promise ? await settled : settled
       if (this.#failure) throw this.#failure
-      if (exit.failure && !this.#timedOut) throw explainStart(exit.failure, this.argv, cwd)
+      if (exit.failure && !this.#timedOut) {
+        const error = explainStart(exit.failure, this.argv, cwd)
+        throw launched.explain ? await launched.explain(error) : error
+      }
       if (startError !== undefined) onNotStarted(startError)
       if (exit.lost) {
         throw new StrakeError('zygote_lost', 'The process that held the container was killed, and the container with it.', {
@@ -330,6 +335,8 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       this.#err.finish()
       throw error
     } finally {
+      if (this.#terminal !== undefined) closeFd(this.#terminal)
+      this.#terminal = undefined
       cancelTimeout()
       signal?.removeEventListener('abort', this.#abort)
     }

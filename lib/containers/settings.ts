@@ -23,6 +23,7 @@ import type { CommandOptions, ContainerOptions, StartOptions } from './options.t
 const { RLIMIT } = flags
 const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const standardShm = 64 * 1024 * 1024
+const leastShm = 4096
 const standardSize: WindowSize = { rows: 24, columns: 80 }
 
 function invalid(message: string, hint?: string): StrakeError {
@@ -68,6 +69,7 @@ export function environmentOf(
     const at = each.indexOf('=')
     if (at > 0) variables.set(each.slice(0, at), each.slice(at + 1))
   }
+  if (options.env instanceof Map) throw invalid('env is an object of names and values, not a Map.', 'Object.fromEntries(map) makes one.')
   for (const [name, value] of Object.entries(options.env ?? {})) {
     if (name === '' || name.includes('=')) throw invalid(`${shown(name)} is no name of an environment variable.`)
     checkWord(name, 'The name of an environment variable')
@@ -265,6 +267,13 @@ export interface ContainerFacts {
   readonly config: ExecutionConfig
 }
 
+/** To tmpfs 0 is no bound at all. */
+function sharedMemory(size: number | string): number {
+  const bytes = parseBytes(size, 'shmSize')
+  if (bytes < leastShm) throw invalid(`shmSize must be ${leastShm} bytes or more, not ${bytes}.`)
+  return bytes
+}
+
 /** Where the image declares volumes there are directories, though nothing is mounted on them. */
 function volumeDirectories(config: ExecutionConfig): readonly string[] {
   return Object.keys(config.Volumes ?? {})
@@ -288,7 +297,7 @@ export function containerSpec(options: ContainerOptions, facts: ContainerFacts):
     network,
     files: engineFiles(network, facts.hostname),
     directories: volumeDirectories(facts.config),
-    shmSize: options.shmSize === undefined ? standardShm : parseBytes(options.shmSize, 'shmSize'),
+    shmSize: options.shmSize === undefined ? standardShm : sharedMemory(options.shmSize),
     maskedPaths: masked,
     readonlyPaths,
     cgroups: facts.cgroups,

@@ -1,4 +1,4 @@
-import { optionCheck } from '../errors/index.ts'
+import { optionCheck, StrakeError } from '../errors/index.ts'
 import { hostPlatform, type ImageData, Images, namesFrom } from '../images/index.ts'
 import type { Container } from './container.ts'
 import { commitUpper } from './layer.ts'
@@ -22,7 +22,12 @@ export async function snapshot(container: Container, options: SnapshotOptions = 
   using _ = runtime.store.hold()
   const isRunning = container.state === 'running' || container.state === 'paused'
   const below = container.layersBelow
-  const layer = await container.whileFrozen(() => commitUpper(runtime, directory, below.at(-1)?.chainId, { keeps: true }))
+  const layer = await container
+    .whileFrozen(() => commitUpper(runtime, directory, below.at(-1)?.chainId, { keeps: true }))
+    .catch((cause: unknown) => {
+      if (container.state !== 'removed') throw cause
+      throw new StrakeError('container_not_found', `The container ${container.name} was removed meanwhile.`, { cause })
+    })
   const created = new Date().toISOString()
   const { argv } = container.parts.spec.command
   const made = await new Images(runtime.store).put(

@@ -42,6 +42,9 @@ const callsAfterFilter: readonly SyscallName[] = [
   'ioctl',
 ]
 
+/** Of these, what one who has a single id does not do: it is answered by the filter. */
+const callsOfIds: readonly SyscallName[] = ['setgroups', 'setresgid', 'setresuid']
+
 export function seccompOptions(command: CommandSpec, ids: IdKind, arch: 'x64' | 'arm64'): SeccompOptions {
   return {
     capabilities: command.capabilities,
@@ -152,9 +155,21 @@ export function confinementOf(command: CommandSpec, ids: IdKind, arch: 'x64' | '
   const filter: Op = { op: 'seccomp', filter: seccompFilter(options), flags: SECCOMP.SECCOMP_FILTER_FLAG_SPEC_ALLOW }
   const isNested = ids === 'single' && command.user.uid !== 0
   // The default profile allows clone(2) with the flags of our `fork`; of another nobody knows.
-  const needed: readonly SyscallName[] = options.profile ? [...callsAfterFilter, 'clone'] : callsAfterFilter
+  const calls = ids === 'single' ? callsAfterFilter.filter((name) => !callsOfIds.includes(name)) : callsAfterFilter
+  const needed: readonly SyscallName[] = options.profile ? [...calls, 'clone'] : calls
   const fitsEarly = !isNested && allowsAll(needed, options)
   if (fitsEarly) return { early: [...closed, filter], inCommand: [], late: [] }
+  if (!command.noNewPrivileges && (command.user.uid !== 0 || !command.capabilities.includes('CAP_SYS_ADMIN'))) {
+    throw new StrakeError(
+      'invalid_argument',
+      'noNewPrivileges: false needs a seccomp filter that can be loaded before the command is there.',
+      {
+        hint: isNested
+          ? "With a single id that is so for root only; or take seccomp: 'unconfined'."
+          : 'The profile must allow what a start needs (chdir, setresuid, capset, …); or add CAP_SYS_ADMIN.',
+      },
+    )
+  }
   if (!options.profile) return { early: closed, inCommand: [filter], late: [filter] }
   if (filterForbids('execve', options)) {
     throw new StrakeError('invalid_argument', 'The seccomp profile allows execve(2) to nobody: no command can be started.', {
@@ -183,15 +198,14 @@ export function processLimit(processes: number | undefined): Op[] {
 export function commandOps(command: CommandSpec, ids: IdKind, confinement: Confinement): Op[] {
   const { uid, gid } = command.user
   const isSingle = ids === 'single'
-  // A bound on the user's processes is set in there: before it, the kernel would hold what all containers have against it.
-  const inNested = isSingle && uid !== 0 ? command.rlimits.filter(({ resource }) => resource === RLIMIT.RLIMIT_NPROC) : []
+  const limits = command.rlimits.map(limit)
   return [
     { op: 'setSid' },
     ...(command.tty ? terminal() : pipes),
     { op: 'closeRange', first: 3, flags: CLOSE_RANGE.CLOSE_RANGE_CLOEXEC },
-    ...command.rlimits.filter((each) => !inNested.includes(each)).map(limit),
-    ...(isSingle ? (uid === 0 ? [] : nestedUser(uid, gid)) : identity(command)),
-    ...inNested.map(limit),
+    // Limits hold in a namespace inside from its making on: what makes it opens files, and RLIMIT_NPROC set before it would count what all
+    // containers have.
+    ...(isSingle ? [...(uid === 0 ? [] : nestedUser(uid, gid)), ...limits] : [...limits, ...identity(command)]),
     ...(isSingle && uid === 0
       ? ([
           {

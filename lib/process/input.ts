@@ -12,6 +12,16 @@ const lineFeed = 10
 
 const brokenPipes = new WeakSet<Error>()
 
+/** Of a stream of objects, those that can be written. */
+async function* onlyBytes(source: AsyncIterable<unknown>): AsyncGenerator<string | Uint8Array, void, undefined> {
+  for await (const chunk of source) {
+    if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) {
+      throw new TypeError(`A stream for stdin gives strings and bytes; this gave a value of type ${typeof chunk}.`)
+    }
+    yield chunk
+  }
+}
+
 function brokenPipe(): Error {
   const error = Object.assign(new Error('The process reads no more.'), { code: 'EPIPE', errno: -errnoNumbers.EPIPE, syscall: 'write' })
   brokenPipes.add(error)
@@ -75,20 +85,17 @@ export class Input {
       this.stream.end(source)
       return
     }
-    let failure: Error | undefined
-    source.once('error', (error) => {
-      failure = error
-    })
-    if (source.errored) failure = source.errored
     if (source === process.stdin) {
       // The program's own input is there for others, too.
       source.pipe(this.stream)
       this.stream.once('close', () => source.unpipe(this.stream))
     } else {
-      pipeline(source, this.stream, () => {
+      const done = (error: unknown): void => {
         // A source that is destroyed because nobody reads any more tells the reason as its own error.
-        if (failure && !brokenPipes.has(failure) && !this.#hasEnded) onFailure(failure)
-      })
+        if (error instanceof Error && !brokenPipes.has(error) && !this.#hasEnded) onFailure(error)
+      }
+      if (source.readableObjectMode) pipeline(source, onlyBytes, this.stream, done)
+      else pipeline(source, this.stream, done)
     }
   }
 

@@ -135,6 +135,13 @@ export function explain(op: Op['op'] | 'clone3', errno: string, failed?: Op): { 
   return { meaning: generalWords[errno as ErrnoName] ?? 'the kernel refused' }
 }
 
+/** Errors are logged: of a command's variables, which may be secrets, they tell the names only. */
+function withoutValues(op: Op): Op {
+  if (op.op !== 'exec') return op
+  const nameOnly = (each: string): string => (each.includes('=') ? `${each.slice(0, each.indexOf('='))}=…` : each)
+  return { ...op, env: op.env.map(nameOnly) }
+}
+
 /**
  * The error for an op that failed: names it, its arguments and what errno means there. `index` counts every op of the
  * program in order, those inside a `fork` after it; one that is out of range stands for the clone3(2) before all ops.
@@ -147,6 +154,7 @@ export function kernelRefused(ops: readonly Op[], index: number, errno: number):
     if (at === index) failed = op
     at += 1
   }
+  failed = failed && withoutValues(failed)
   const { meaning, hint } = explain(failed?.op ?? 'clone3', name, failed)
   const what = failed ? formatOp(failed) : 'clone3'
   const short = what.length > 400 ? `${what.slice(0, 400)}…` : what

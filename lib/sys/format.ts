@@ -23,6 +23,9 @@ export function formatFlags(set: FlagSet, value: number): string {
   return found.length > 0 ? found.join('|') : '0'
 }
 
+/** Permission bits, as chmod(1) has them. */
+const octal: ReadonlySet<string> = new Set(['mode', 'mask'])
+
 function formatValue(value: unknown, type: FieldType, set?: FlagSet): string {
   if (typeof value === 'number') return set ? formatFlags(set, value) : String(value)
   if (typeof value === 'string') return JSON.stringify(value.length > longText ? `${value.slice(0, longText)}…` : value)
@@ -47,7 +50,11 @@ export function formatOp(op: Op): string {
   for (const field of definition.fields) {
     const value = formatField(op, field.name)
     if (field.type === 'ops' || isDefault(value, field.fallback)) continue
-    words.push(`${field.name}=${field.type === 'fd' || field.type === 'out' ? String(value) : formatValue(value, field.type, field.flags)}`)
+    if (octal.has(field.name) && typeof value === 'number') words.push(`${field.name}=0${value.toString(8)}`)
+    else
+      words.push(
+        `${field.name}=${field.type === 'fd' || field.type === 'out' ? String(value) : formatValue(value, field.type, field.flags)}`,
+      )
   }
   if (op.tolerate && op.tolerate.length > 0) words.push(`(or ${op.tolerate.join(', ')})`)
   return words.join(' ')

@@ -30,6 +30,9 @@ export function signalNumber(signal: SignalName | number): number {
 }
 
 function realTimeNumber(name: unknown): number {
+  if (name === 'SIGRTMIN') return firstRealTime
+  const [, back] = /^SIGRTMAX(?:-(\d{1,2}))?$/.exec(String(name)) ?? [undefined, 'none']
+  if (back !== 'none') return lastSignal - Number(back ?? 0)
   const [, sign, distance] = /^SIGRTMIN([+-])(\d{1,2})$/.exec(String(name)) ?? []
   if (distance === undefined) return 0
   return firstRealTime + (sign === '-' ? -1 : 1) * Number(distance)

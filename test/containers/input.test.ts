@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import * as assert from 'uvu/assert'
 import { type ContainerOptions, type Image, image } from '../../lib/index.ts'
+import { idKind } from '../support/machine.ts'
 import { test } from '../support/uvu.ts'
 import { assertNothingLeft, quietTraces, rejection } from './traces.ts'
 
@@ -247,6 +249,51 @@ test('a command in a container that takes too long takes its process group along
   assert.is((await container.exec('sleep 77 & sleep 78', { timeout: 300 })).timedOut, true)
   const { stdout } = await container.exec("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
   assert.not.match(stdout, /sleep 7[78]/)
+})
+
+test('a command with a terminal may close it before it ends', async () => {
+  const argv = ['sh', '-c', 'cat >/dev/null; exec 0<&- 1>&- 2>&-; sleep 0.1; exit 7']
+  for (let round = 0; round < 5; round += 1) {
+    const { exitCode, signal } = await built.exec(argv, { tty: true, stdin: 'q\n', timeout: 20_000 })
+    assert.equal([exitCode, signal], [7, null])
+    assert.is((await built.exec(['cat'], { tty: true, stdin: 'abc\n', timeout: 20_000 })).exitCode, 0)
+  }
+})
+
+test('a source of stdin that is cut short, or gives what is no text and no bytes, is told', async () => {
+  const cut = new Readable({ read() {} })
+  cut.push('abc')
+  setTimeout(() => cut.destroy(), 100)
+  await rejection(built.exec(['cat'], { stdin: cut }), 'input_failed')
+  await rejection(built.exec(['cat'], { stdin: Readable.from([1, 2]) }), 'input_failed')
+  assert.is((await built.exec(['cat'], { stdin: Readable.from(['a', Buffer.from('b')]) })).stdout, 'ab')
+})
+
+test('an error names the variables of a command and not their values', async () => {
+  const error = await rejection(built.exec(['nope'], { env: { TOKEN: 's3cr3t-token' } }))
+  assert.match(inspect(error, { depth: 20 }), /TOKEN/)
+  assert.not.match(inspect(error, { depth: 20 }), /s3cr3t/)
+})
+
+test('a command in a container that ends at that moment is refused by the one code for it', async () => {
+  for (let round = 0; round < 30; round += 1) {
+    await using container = await built.start({ cmd: ['sleep', `0.00${round % 10}`] })
+    for (let at = 0; at < 3; at += 1) {
+      const code = await container.exec('true').then(
+        () => undefined,
+        (error: unknown) => (error as { code: string }).code,
+      )
+      assert.ok(code === undefined || code === 'container_not_running', code)
+    }
+  }
+})
+
+test('few open files, another user and privileges that may be gained go together, or are refused by name', async () => {
+  assert.is((await built.exec(['echo', 'ok'], { user: '65534', rlimits: { nofile: 10 } })).stdout, 'ok\n')
+  assert.is((await built.exec(['echo', 'ok'], { noNewPrivileges: false })).stdout, 'ok\n')
+  const options = { noNewPrivileges: false, user: '65534' }
+  if (idKind === 'single') await rejection(built.exec(['echo', 'ok'], options), 'invalid_argument')
+  else assert.is((await built.exec(['echo', 'ok'], options)).stdout, 'ok\n')
 })
 
 test.run()

@@ -154,4 +154,16 @@ test('unchanged steps come from the cache, in another process too; noCache makes
   assert.is((await images.get(first.digest)).digest, first.digest)
 })
 
+test('what is copied from an image is what is in it, and no mount point of ours', async () => {
+  const from = image().from('scratch').copy({ 'x/f': 'hi' }, '/')
+  const copied = await image().from('host').copy('/', '/in', { from }).build()
+  assert.is((await copied.exec('cd /in && find . | sort')).stdout, '.\n./x\n./x/f\n')
+  const error = await image()
+    .from('host')
+    .copy('/etc/hosts', '/got', { from })
+    .build()
+    .catch((reason: unknown) => reason)
+  assert.is((error as { code?: string }).code, 'context_invalid')
+})
+
 test.run()

@@ -31,7 +31,7 @@ test('a plan prints every op with the number that an error names, nested ones be
       { op: 'chdir', path: '/' },
     ],
   })
-  assert.equal(String(plan).split('\n'), ['clone3 uts', '  0  fork', '  1    setSid', '  2    umask mask=18', '  3  chdir path="/"'])
+  assert.equal(String(plan).split('\n'), ['clone3 uts', '  0  fork', '  1    setSid', '  2    umask mask=022', '  3  chdir path="/"'])
   const error = kernelRefused(plan.ops, 2, errnoNumbers.EIO)
   assert.equal([error.code, error.details?.op, error.details?.errno], ['kernel_refused', 'umask', 'EIO'])
   assert.match(kernelRefused(plan.ops, -1, errnoNumbers.ENOSPC).message, /^clone3: ENOSPC, the limit of namespaces/)
