@@ -9,6 +9,7 @@ import { Handles } from './handles.ts'
 import { historyPath, prepareHistory } from './history.ts'
 import { type Library, ownLibrary, packageVersion } from './library.ts'
 import { Modules } from './modules.ts'
+import { acceptPastes } from './paste.ts'
 import { Turns } from './queue.ts'
 import { showError, showProblems, showValue } from './show.ts'
 
@@ -150,6 +151,7 @@ class Session {
       })
     }
     Reflect.set(server, 'completer', inTurn)
+    if (this.#options.terminal) acceptPastes(server, this.#options.output)
     this.#setUpHistory()
   }
 

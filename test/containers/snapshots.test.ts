@@ -106,9 +106,9 @@ test('the directories of declared volumes are there, in a container and in a bui
 })
 
 test('a command in a container has its user, variables and directory unless told', async () => {
-  await using container = await base.start({ cmd: ['sleep', '600'], env: { A: '1', B: '2' }, user: '0:7', cwd: '/data' })
-  const show = 'echo $A $B; id -g; pwd'
-  assert.is((await container.exec(show)).stdout, '1 2\n7\n/data\n')
+  await using container = await base.start({ cmd: ['sleep', '600'], env: { A: '1', B: '2' }, user: '65534', cwd: '/data' })
+  const show = 'echo $A $B; id -u; pwd'
+  assert.is((await container.exec(show)).stdout, '1 2\n65534\n/data\n')
   assert.is((await container.exec(show, { env: { B: '3' }, cwd: '/tmp', user: 0 })).stdout, '1 3\n0\n/tmp\n')
 })
 

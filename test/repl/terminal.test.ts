@@ -106,6 +106,15 @@ test('a session on a terminal: completion, Ctrl-C, history, Ctrl-D', async ({ st
   type('Enter')
   await see(/'slept'\nstrake> 1 \+ 1\n2\n+strake> ?$/)
 
+  // A paste of several lines is one input, which waits for the user.
+  await see(/strake> ?$/)
+  tmux('set-buffer', "const pasted = ['a', 'b']\n  .map((each) => each.toUpperCase())\n  .join('|')\n")
+  tmux('paste-buffer', '-p')
+  await see(/\.join\('\|'\)$/)
+  type('Enter')
+  await enter('pasted')
+  await see(/'A\|B'\n+strake> ?$/)
+
   await enter('.editor')
   await see(/Entering editor mode/)
   tmux('send-keys', '-l', 'const edited = (a: number) => {')
