@@ -1,6 +1,7 @@
 import { StrakeError } from '../errors/index.ts'
 import { type ImageData, namesFrom, parsePlatform } from '../images/index.ts'
 import { sourceDateEpoch } from '../layers/index.ts'
+import { storeError } from '../store/index.ts'
 import { openBase } from './bases.ts'
 import { BuildCache, type CachedStep, cacheKey } from './cache.ts'
 import { type BuildContext, type BuildOptions, checkBuildOptions, type PreparedStep, timeOf } from './context.ts'
@@ -19,7 +20,7 @@ import { prepareWorkdir } from './workdir-step.ts'
 /**
  * Builds an image: carries out `steps` one after the other, or takes from the cache what an earlier build made of the same step on
  * the same layers. Resolves to the image, which is in the store. Nothing is left of a build that fails or is aborted but its finished steps.
- * Rejects with `build_failed` (a `BuildError`), `aborted`, `context_invalid`, `path_escapes`, `image_not_found`, ….
+ * Rejects with `build_failed` (a `BuildError`), `aborted`, `store_full`, `context_invalid`, `path_escapes`, `image_not_found`, ….
  */
 export async function buildImage(steps: readonly Step[], options: BuildOptions, runtime: BuildRuntime): Promise<ImageData> {
   checkBuildOptions(options)
@@ -41,7 +42,7 @@ export async function buildImage(steps: readonly Step[], options: BuildOptions, 
     return await writeStage(runtime.store, await context.build(steps), tags)
   } catch (error) {
     if (options.signal?.aborted && !(error instanceof StrakeError && error.code === 'aborted')) throw abortedError(options.signal)
-    throw error
+    throw storeError(error)
   }
 }
 
@@ -135,12 +136,13 @@ async function carryOut(
   } catch (error) {
     if (!(error instanceof StrakeError) || error.code !== 'build_failed') throw error
     const details = { exitCode: null, log: '', ...error.details, step: name }
-    throw new BuildError(error.message, {
-      hint: error.hint,
-      cause: error.cause,
-      details,
-      state: await writeStage(context.runtime.store, stage, []),
+    const shared = { hint: error.hint, cause: error.cause, details }
+    const state = await writeStage(context.runtime.store, stage, []).catch((failure: unknown) => {
+      // Where the disk is full there is no image of the stage; that the command failed is what matters still.
+      if (failure instanceof StrakeError && failure.code === 'store_full') throw new StrakeError('build_failed', error.message, shared)
+      throw failure
     })
+    throw new BuildError(error.message, { ...shared, state })
   }
 }
 

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
-import { type Descriptor, type Digest, failedWith, ownedName, refNameAnnotation } from '../store/index.ts'
+import { type Descriptor, type Digest, failedWith, ownedName, refNameAnnotation, writing } from '../store/index.ts'
 import { parseLayoutIndex } from './layout.ts'
 import { indexMediaType } from './media-types.ts'
 
@@ -18,7 +18,7 @@ export class LayoutWriter {
     if (signal?.aborted) throw new StrakeError('aborted', 'saving was aborted', { cause: signal.reason })
     const path = join(this.#path, 'blobs', ...digest.split(':'))
     if (await isThere(path)) return
-    await mkdir(dirname(path), { recursive: true })
+    await writing(() => mkdir(dirname(path), { recursive: true }), this.#path)
     await this.#replace(path, (temporary) => copyFile(source, temporary))
   }
 
@@ -38,12 +38,14 @@ export class LayoutWriter {
 
   async #replace(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
     const temporary = join(this.#path, `.${ownedName()}`)
-    try {
-      await write(temporary)
-      await rename(temporary, path)
-    } finally {
-      await rm(temporary, { force: true })
-    }
+    await writing(async () => {
+      try {
+        await write(temporary)
+        await rename(temporary, path)
+      } finally {
+        await rm(temporary, { force: true })
+      }
+    }, this.#path)
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { type Digest, failedWith, hexOf, type Store } from '../store/index.ts'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { type Digest, failedWith, hexOf, type Store, writing } from '../store/index.ts'
 import { decodeRecords, type FileRecord, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 
@@ -80,9 +80,15 @@ export async function recordedMeasure(store: Store, chainId: Digest): Promise<Me
 
 export async function recordMeasure(store: Store, chainId: Digest, measure: Measure): Promise<void> {
   const temporary = store.temporary('tmp', 'measure')
-  await mkdir(store.path('cache', 'snapshots'), { recursive: true, mode: 0o700 })
-  await writeFile(temporary, JSON.stringify(measure), { mode: 0o600 })
-  await rename(temporary, pathOf(store, chainId))
+  await writing(async () => {
+    try {
+      await mkdir(store.path('cache', 'snapshots'), { recursive: true, mode: 0o700 })
+      await writeFile(temporary, JSON.stringify(measure), { mode: 0o600 })
+      await rename(temporary, pathOf(store, chainId))
+    } finally {
+      await rm(temporary, { force: true })
+    }
+  })
 }
 
 function pathOf(store: Store, chainId: Digest): string {

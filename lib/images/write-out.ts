@@ -4,7 +4,7 @@ import { Readable, type Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import zlib from 'node:zlib'
 import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
-import { ownedName } from '../store/index.ts'
+import { failedWith, ownedName, writing } from '../store/index.ts'
 
 /** A file, which is replaced as a whole, or a stream, which is ended. */
 export type SaveTarget = string | Writable
@@ -26,16 +26,22 @@ const gzipLevel = 4
 /** Node 22.15 and later. */
 const createZstd = Reflect.get(zlib, 'createZstdCompress') as ((options: { readonly chunkSize: number }) => Transform) | undefined
 
-/** Writes bytes as they come, compressed or not. The file is there whole or not at all. Rejects with `aborted`, `invalid_argument`. */
+/** Writes bytes as they come, compressed or not. The file is there whole or not at all. Rejects with `aborted`, `invalid_argument`, `store_full`. */
 export async function writeOut(
   target: SaveTarget,
   bytes: AsyncIterable<Uint8Array>,
   options: { readonly compress?: Compress | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
   const pieces = abortable(compressed(bytes, options.compress ?? 'none'), options.signal)
-  if (typeof target !== 'string') return await pipeline(Readable.from(pieces, { objectMode: false, highWaterMark: pieceSize }), target)
+  if (typeof target === 'string') await writing(() => writeFile(target, pieces), target.slice(0, 200))
+  else
+    await writing(() => pipeline(Readable.from(pieces, { objectMode: false, highWaterMark: pieceSize }), target), 'what it is written to')
+}
+
+async function writeFile(target: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
   const temporary = join(dirname(target), `.${basename(target).slice(0, 100)}.${ownedName()}`)
   const handle = await open(temporary, 'wx', 0o666).catch((cause: unknown) => {
+    if (failedWith(cause, 'ENOSPC', 'EDQUOT')) throw cause
     throw new StrakeError('invalid_argument', `${target} cannot be written`, { cause })
   })
   try {

@@ -1,6 +1,6 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type Digest, failedWith, hexOf, type Store, snapshotKey } from '../store/index.ts'
+import { type Digest, failedWith, hexOf, type Store, snapshotKey, storeError, writing } from '../store/index.ts'
 import { decodeRecords, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { chainIds } from './ids.ts'
@@ -64,7 +64,7 @@ export class Snapshots {
     }
   }
 
-  /** Makes sure that every layer, the bottom one first, is unpacked. Resolves to their chainIDs. Rejects as `unpackLayer` does. */
+  /** Makes sure that every layer, the bottom one first, is unpacked. Resolves to their chainIDs. Rejects as `unpackLayer` does, and with `store_full`. */
   async ensure(layers: readonly LayerSource[], agentFor: AgentFor, options: SnapshotOptions = {}): Promise<Digest[]> {
     const chain = chainIds(layers.map(({ diffId }) => diffId))
     using _ = this.#store.hold()
@@ -100,7 +100,7 @@ export class Snapshots {
       `snapshot-${hexOf(chainId)}`,
       async () => {
         if (await this.has(chainId)) return false
-        await this.#unpack(chainId, layer, lowers, agents, options)
+        await writing(() => this.#unpack(chainId, layer, lowers, agents, options))
         return true
       },
       { signal: options.signal, timeout: 600_000 },
@@ -115,8 +115,8 @@ export class Snapshots {
     options: SnapshotOptions,
   ): Promise<void> {
     const directory = this.#store.temporary('snapshots')
-    await mkdir(directory, { mode: 0o700 })
     try {
+      await mkdir(directory, { mode: 0o700 })
       const target = await agents.get(`${storeInAgents}/snapshots/${basename(directory)}`)
       try {
         const view: Agent[] = []
@@ -162,7 +162,7 @@ export class Snapshots {
       return true
     } catch (error) {
       if (failedWith(error, 'ENOTEMPTY', 'EEXIST')) return false
-      throw error
+      throw storeError(error)
     }
   }
 }

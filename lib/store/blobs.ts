@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import { StrakeError } from '../errors/index.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, isDigest, toDigest } from './digest.ts'
 import { failedWith, syncDirectory } from './files.ts'
+import { storeError } from './full.ts'
 import { ownedName } from './owner.ts'
 
 /** What a blob must turn out to be. What is left out is not checked. */
@@ -78,7 +79,7 @@ export class Blobs {
 
   /**
    * Stores bytes and returns their digest. A source that turns out longer, shorter or other than `expected` rejects with
-   * `size_mismatch` or `digest_mismatch`, at the first byte too many, and leaves nothing. A blob that is there already is
+   * `size_mismatch` or `digest_mismatch`, at the first byte too many, with `store_full` where there is no room, and leaves nothing. A blob that is there already is
    * not written again, and with `expected.digest` its source is not read either.
    */
   async put(source: Uint8Array | ByteStream, expected: Expected = {}): Promise<BlobInfo> {
@@ -98,6 +99,8 @@ export class Blobs {
       await this.#watcher?.note(found.digest)
       await this.#publish(file, found.digest)
       return found
+    } catch (error) {
+      throw storeError(error)
     } finally {
       await rm(file, { force: true })
     }
@@ -127,8 +130,12 @@ export class Blobs {
    * gone from there afterwards, also when the blob was there before.
    */
   async adopt(file: string, digest: Digest): Promise<void> {
-    if (await this.has(digest)) await rm(file, { force: true })
-    else await this.#publish(file, digest)
+    try {
+      if (await this.has(digest)) await rm(file, { force: true })
+      else await this.#publish(file, digest)
+    } catch (error) {
+      throw storeError(error)
+    }
   }
 
   async #publish(file: string, digest: Digest): Promise<void> {

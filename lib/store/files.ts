@@ -1,4 +1,4 @@
-import { open, rename } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Makes what was created or renamed in a directory survive a loss of power (fsync(2)). */
@@ -11,16 +11,24 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Replaces a file as a whole: readers see the old or the new content, never a part. `temporary` is on the same file system. */
+/**
+ * Replaces a file as a whole: readers see the old or the new content, never a part. `temporary` is on the same file system, and gone
+ * afterwards, whatever fails.
+ */
 export async function replaceFile(path: string, content: string | Uint8Array, temporary: string): Promise<void> {
-  const handle = await open(temporary, 'wx', 0o600)
   try {
-    await handle.writeFile(content)
-    await handle.sync()
-  } finally {
-    await handle.close()
+    const handle = await open(temporary, 'wx', 0o600)
+    try {
+      await handle.writeFile(content)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
   }
-  await rename(temporary, path)
   await syncDirectory(dirname(path))
 }
 

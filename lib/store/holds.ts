@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
 import { type Digest, hexOf } from './digest.ts'
 import { failedWith } from './files.ts'
+import { storeError } from './full.ts'
 import { isAlive, type Owner, ownedName, ownerIn } from './owner.ts'
 
 /** A thing of the store that may be held: a blob, a snapshot by the hex digits of its chainID, an image by its manifest (that a container runs). */
@@ -45,13 +46,17 @@ export class Hold implements Disposable {
 
   /**
    * Announces that these are needed, then waits while a collector is removing any of them. Whether they are there is to be asked
-   * afterwards. Rejects with `store_busy` when that takes longer than a minute.
+   * afterwards. Rejects with `store_busy` when that takes longer than a minute, with `store_full` where there is no room to say so.
    */
   async keep(...keys: readonly HoldKey[]): Promise<void> {
     const fresh = keys.filter((key) => !this.#kept.has(key))
     if (fresh.length > 0 && !this.#isReleased) {
       // Synchronous: two system calls that do not wait for a disk, where the way through the thread pool costs more.
-      appendFileSync(this.#path, fresh.map((key) => `${key}\n`).join(''), { mode: 0o600 })
+      try {
+        appendFileSync(this.#path, fresh.map((key) => `${key}\n`).join(''), { mode: 0o600 })
+      } catch (error) {
+        throw storeError(error)
+      }
       const waited = this.#wait(fresh)
       waited.catch(() => {
         for (const key of fresh) this.#kept.delete(key)
@@ -72,8 +77,13 @@ export class Hold implements Disposable {
       return
     }
     const temporary = join(this.#directory, `${ownedName()}.new`)
-    writeFileSync(temporary, [...kept.keys()].map((key) => `${key}\n`).join(''), { mode: 0o600 })
-    renameSync(temporary, this.#path)
+    try {
+      writeFileSync(temporary, [...kept.keys()].map((key) => `${key}\n`).join(''), { mode: 0o600 })
+      renameSync(temporary, this.#path)
+    } catch (error) {
+      rmSync(temporary, { force: true })
+      throw storeError(error)
+    }
   }
 
   release(): void {
@@ -172,6 +182,8 @@ export class Holds {
       renameSync(temporary, file)
       const needed = await confirm()
       await remove(candidates.filter((key) => !needed.has(key)))
+    } catch (error) {
+      throw storeError(error)
     } finally {
       for (const each of [temporary, file]) rmSync(each, { force: true })
     }

@@ -1,6 +1,7 @@
 export * from './blobs.ts'
 export * from './digest.ts'
 export { failedWith } from './files.ts'
+export { storeError, writing } from './full.ts'
 export * from './holds.ts'
 export * from './lock.ts'
 export { currentOwner, isAlive, type Owner, ownedName, ownerIn } from './owner.ts'

@@ -2,6 +2,7 @@ import { mkdir, readdir, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
+import { storeError } from './full.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 
 export interface LockOptions {
@@ -33,7 +34,6 @@ const longestPause = 25
  * Processes that share a store must see each other's pids: one in another pid namespace counts as dead.
  */
 export const bakeryLock: FileLock = async (path, options = {}) => {
-  await mkdir(path, { recursive: true, mode: 0o700 })
   const id = ownedName()
   const choosing = join(path, `choose.${id}`)
   let mine: string | undefined
@@ -42,6 +42,7 @@ export const bakeryLock: FileLock = async (path, options = {}) => {
     if (mine) await rm(mine, { force: true })
   }
   try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
     await writeFile(choosing, '', { flag: 'wx', mode: 0o600 })
     const number = 1 + Math.max(0, ...(await contenders(path)).map((each) => each.number))
     mine = join(path, `take.${String(number).padStart(12, '0')}.${id}`)
@@ -50,7 +51,7 @@ export const bakeryLock: FileLock = async (path, options = {}) => {
     await waitForTurn(path, { name: '', id, number }, options)
   } catch (error) {
     await leave()
-    throw error
+    throw storeError(error)
   }
   return leave
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { type Digest, isDigest } from './digest.ts'
 import { failedWith, replaceFile } from './files.ts'
+import { writing } from './full.ts'
 import type { FileLock } from './lock.ts'
 import { ownedName } from './owner.ts'
 
@@ -110,7 +111,8 @@ export class Refs {
       const { manifests, rest } = await this.#read()
       const edited = edit(manifests)
       if (edited === manifests) return
-      await replaceFile(this.#file, formatIndex({ rest, manifests: edited }), join(this.#temporary, `${ownedName()}.index`))
+      const text = formatIndex({ rest, manifests: edited })
+      await writing(() => replaceFile(this.#file, text, join(this.#temporary, `${ownedName()}.index`)))
     } finally {
       await release()
     }

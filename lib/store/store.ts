@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { Blobs } from './blobs.ts'
 import { failedWith, replaceFile } from './files.ts'
+import { storeError } from './full.ts'
 import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
 import { bakeryLock, type FileLock, type LockOptions, type Release } from './lock.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
@@ -51,7 +52,7 @@ export class Store {
 
   /**
    * Opens a store, made if it is not there, and removes what processes that are gone had left half done. Rejects with
-   * `store_invalid` when the place cannot be used.
+   * `store_invalid` when the place cannot be used, with `store_full` when there is no room to make it.
    */
   static async open(root: string = defaultRoot(), options: StoreOptions = {}): Promise<Store> {
     const store = new Store(resolve(root), options.lock ?? bakeryLock)
@@ -60,6 +61,8 @@ export class Store {
       store.holds.prepare()
       await store.#makeLayout()
     } catch (cause) {
+      const full = storeError(cause)
+      if (full !== cause || (full instanceof StrakeError && full.code === 'store_full')) throw full
       throw new StrakeError(
         'store_invalid',
         `the store ${store.root} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,

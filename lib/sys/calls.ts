@@ -1,3 +1,4 @@
+import { optionCheck } from '../errors/index.ts'
 import { type Op, opDefinitions } from './ops.gen.ts'
 
 type Name = Op['op']
@@ -48,18 +49,30 @@ const unfitNames = ['exec', 'execFd', 'init', 'serve', 'started', 'join', 'sendF
 const unfit: ReadonlySet<Name> = new Set(unfitNames)
 type Unfit = (typeof unfitNames)[number]
 
-/** Every system call of the interpreter, typed: each is carried out by the process that the object stands for. Rejects with `kernel_refused`. */
+/** Every system call of the interpreter, typed: each is carried out by the process that the object stands for. Rejects with `kernel_refused`, and with `invalid_argument` for a field that the call does not have. */
 export type SystemCalls = { readonly [Call in Exclude<Name, Unfit>]: (...fields: Arguments<Call>) => Result<Call> }
 
-function opFrom(name: Name, argument: unknown): Op {
-  const isFields = typeof argument === 'object' && argument !== null && !Array.isArray(argument)
+/** The encoder reads the fields that it knows; here a `flag` in place of `flags` would be a call that does something else. */
+function fieldsCheck(name: Name): (fields: unknown) => void {
+  const names = ['op', 'tolerate', ...opDefinitions[name].fields.map((field) => field.name)]
+  return optionCheck<Readonly<Record<string, unknown>>>(`sys.${name}`, Object.fromEntries(names.map((each) => [each, true as const])))
+}
+
+function opFrom(name: Name, check: (fields: unknown) => void, argument: unknown = {}): Op {
+  const isFields = typeof argument === 'object' && argument !== null && !Array.isArray(argument) && !(argument instanceof Uint8Array)
   const short = (shorthands as Partial<Record<Name, string>>)[name]
-  const fields = isFields ? argument : argument === undefined ? {} : short === undefined ? { invalid: argument } : { [short]: argument }
-  return { ...fields, op: name } as Op
+  if (!isFields && short !== undefined) return { [short]: argument, op: name } as unknown as Op
+  check(argument)
+  return { ...(argument as object), op: name } as Op
 }
 
 /** The calls of a process that carries out ops by `run`. */
 export function systemCalls(run: (op: Op) => Promise<unknown>): SystemCalls {
   const names = (Object.keys(opDefinitions) as Name[]).filter((name) => !unfit.has(name))
-  return Object.fromEntries(names.map((name) => [name, (argument?: unknown) => run(opFrom(name, argument))])) as unknown as SystemCalls
+  return Object.fromEntries(
+    names.map((name) => {
+      const check = fieldsCheck(name)
+      return [name, async (argument?: unknown) => await run(opFrom(name, check, argument))]
+    }),
+  ) as unknown as SystemCalls
 }

@@ -282,10 +282,12 @@ test('wrong contexts are refused by their own codes', () =>
     },
   ))
 
-test('an aborted build rejects with aborted, whenever that is; what was finished is used again', () =>
-  withBench(
+test('an aborted build rejects with aborted, whenever that is; what was finished is used again', () => {
+  const controller = new AbortController()
+  return withBench(
     ({ argv, signal }) => {
       if (argv[0] !== 'hang') return {}
+      setTimeout(() => controller.abort(), 5)
       return new Promise((resolve) => signal?.addEventListener('abort', () => resolve({ exitCode: null, signal: 'SIGKILL' })))
     },
     async ({ build, runtime }) => {
@@ -293,14 +295,13 @@ test('an aborted build rejects with aborted, whenever that is; what was finished
       const early = AbortSignal.abort(new Error('not now'))
       assert.is((await failure(build(app, { signal: early }))).code, 'aborted')
       assert.is(runtime.opened, 0)
-      const controller = new AbortController()
-      setTimeout(() => controller.abort(), 20)
       assert.is((await failure(build(app, { signal: controller.signal }))).code, 'aborted')
       const commands = runtime.commands.length
       await build(scratch.run(['one']))
       assert.is(runtime.commands.length, commands)
     },
-  ))
+  )
+})
 
 test('progress tells each step once, with its output', () =>
   withBench(

@@ -158,4 +158,14 @@ testAs(test, ['subid', 'single'], 'without a user namespace of its own an ordina
   }
 })
 
+test('a field that a system call does not have is refused, and the nearest name told', async () => {
+  await using made = await ns({ user: true, mount: true })
+  const fields = { source: 'tmpfs', target: '/mnt', type: 'tmpfs' }
+  const error = await made.sys.mount({ ...fields, flgas: 1 } as never).catch((reason: unknown) => reason)
+  assert.instance(error, StrakeError)
+  assert.is((error as StrakeError).code, 'invalid_argument')
+  assert.match((error as StrakeError).hint ?? '', /flags/)
+  await made.sys.mount(fields)
+})
+
 test.run()

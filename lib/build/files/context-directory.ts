@@ -91,18 +91,23 @@ export class ContextDirectory implements FileSource {
   #expand(directory: BytePath, names: readonly BytePath[]): { path: BytePath; real: BytePath }[] {
     const [name, ...rest] = names
     if (name === undefined) return [{ path: directory, real: directory }]
-    const candidates = isPattern(name) ? this.#list(directory).filter(matcher(textPath(name))) : [name]
+    const isWild = isPattern(name)
+    const candidates = isWild ? this.#list(directory).filter(matcher(textPath(name))) : [name]
     return candidates.flatMap((candidate) => {
       const path = directory ? `${directory}/${candidate}` : candidate
-      const real = this.#follow(path)
+      // A link that a pattern passes on its way to what is below is no name that anybody gave.
+      const real = this.#follow(path, isWild && rest.length > 0)
       if (real === undefined) return []
       if (rest.length === 0) return [{ path, real }]
       return this.#stat(real).isDirectory() ? this.#expand(real, rest) : []
     })
   }
 
-  /** Where `path` leads; undefined when nothing is there. */
-  #follow(path: BytePath): BytePath | undefined {
+  /** Where `path` leads; undefined when nothing is there. Links that lead out, or nowhere, are refused, or else `skips`: they are nothing then too. */
+  #follow(path: BytePath, skips = false): BytePath | undefined {
+    const refuse = (error: StrakeError): undefined => {
+      if (!skips) throw error
+    }
     let rest = path.split('/')
     const here: BytePath[] = []
     for (let links = 0; rest.length > 0; ) {
@@ -110,7 +115,7 @@ export class ContextDirectory implements FileSource {
       rest = after
       if (name === '' || name === '.') continue
       if (name === '..') {
-        if (here.length === 0) throw escapes(path)
+        if (here.length === 0) return refuse(escapes(path))
         here.pop()
         continue
       }
@@ -122,9 +127,9 @@ export class ContextDirectory implements FileSource {
         continue
       }
       links += 1
-      if (links > maxLinks) throw invalid(path, 'is a loop of links')
+      if (links > maxLinks) return refuse(invalid(path, 'is a loop of links'))
       const target = readlinkSync(this.#absolute(next), { encoding: 'buffer' }).toString('latin1')
-      if (target.startsWith('/')) throw escapes(next)
+      if (target.startsWith('/')) return refuse(escapes(next))
       rest = [...target.split('/'), ...rest]
     }
     return here.join('/')

@@ -50,7 +50,7 @@ export class ImageFiles implements FileSource {
     const found: { path: BytePath; real: BytePath }[] = []
     for (const candidate of candidates) {
       const path = joinPath(directory, candidate)
-      const place = await this.#paths.resolve(path)
+      const place = await this.#paths.resolve(path, isMatch !== undefined && rest.length > 0)
       if (!place.record) continue
       if (rest.length === 0) found.push({ path, real: place.path })
       else if (isType(place.record, 'directory')) found.push(...(await this.#expand(place.path, rest)))

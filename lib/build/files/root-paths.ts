@@ -95,8 +95,8 @@ export class RootPaths {
     return this.#listed.has(path)
   }
 
-  /** Where the absolute `path` leads, every link followed, the last one too. */
-  async resolve(path: BytePath): Promise<Place> {
+  /** Where the absolute `path` leads, every link followed, the last one too. A loop of links is refused, or else `skips`: nothing is there then. */
+  async resolve(path: BytePath, skips = false): Promise<Place> {
     let rest = path.split('/')
     let here: BytePath[] = []
     let record: FileRecord | undefined = await this.stat('/')
@@ -117,6 +117,7 @@ export class RootPaths {
         continue
       }
       links += 1
+      if (links > maxLinks && skips) return { path, record: undefined }
       if (links > maxLinks)
         throw new StrakeError('invalid_argument', `${textPath(path)} is a loop of links in the image`, {
           details: { path: textPath(path) },

@@ -1,6 +1,6 @@
 import { StrakeError } from '../../errors/index.ts'
 import { familiarReference, type Reference } from '../../images/index.ts'
-import { failedWith } from '../../store/index.ts'
+import { storeError } from '../../store/index.ts'
 import { abortedError } from './failure.ts'
 import type { TransferOptions } from './options.ts'
 
@@ -34,10 +34,5 @@ export function storeName(reference: Reference): string {
 /** What a call of this room rejects with: always a StrakeError, `aborted` whenever its signal was. */
 export function rejection(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return abortedError(signal)
-  if (failedWith(error, 'ENOSPC', 'EDQUOT'))
-    return new StrakeError('store_full', 'the disk of the store is full', {
-      cause: error,
-      hint: 'make room, or point STRAKE_ROOT elsewhere; nothing half-written was kept',
-    })
-  return error
+  return storeError(error)
 }

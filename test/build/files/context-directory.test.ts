@@ -93,6 +93,24 @@ test('B01: a link that leads out of the context is refused when it is named, and
   assert.equal(shapes(await source.find('.')), [['', 'directory ', 'link absolute', 'link dir', 'link loop', 'link up']])
 })
 
+test('a link that a pattern only passes on its way down is no name that anybody gave', async () => {
+  using directory = temporaryDirectory('context')
+  layOut(directory.path, {
+    'src/sub/a.txt': '',
+    'src/out': '->/etc/passwd',
+    'src/up': '->../../..',
+    'src/loop': '->loop',
+    'src/in': '->sub',
+  })
+  const source = new ContextDirectory(directory.path)
+  assert.equal(
+    shapes(await source.find('src/*/a.txt')).map(([name]) => name),
+    ['a.txt', 'a.txt'],
+  )
+  await refuses(() => source.find('src/out'), 'path_escapes')
+  await refuses(() => source.find('src/o*'), 'path_escapes')
+})
+
 test('B01: a link swapped in for a file or directory while the context is read leads nowhere', async () => {
   using directory = temporaryDirectory('context')
   layOut(directory.path, { 'outside/file': 'secret', 'context/file': 'plain', 'context/dir/file': 'plain' })

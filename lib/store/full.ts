@@ -1,0 +1,38 @@
+import { StrakeError } from '../errors/index.ts'
+
+/** Ops that take room on a disk. Of the others ENOSPC has another meaning: namespaces, cgroups, an attribute that no block holds. */
+const writingOps: ReadonlySet<unknown> = new Set(
+  'mkdir mknod symlink link rename unlink removeTree open write truncate chown chmod setTimes syncFs mount fsconfig'.split(' '),
+)
+
+function reasonOf(error: unknown): unknown {
+  if (error instanceof StrakeError)
+    return error.code === 'kernel_refused' && writingOps.has(error.details?.op) ? error.details?.errno : undefined
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+/**
+ * What a failure is called by whoever writes to the store: `store_full` where the disk or the user's quota is used up, be it told by Node
+ * or by an agent, and else the error as it is.
+ *
+ * @param where what was written to, as the message names it
+ */
+export function storeError(error: unknown, where = 'the store'): unknown {
+  const reason = reasonOf(error)
+  if (reason !== 'ENOSPC' && reason !== 'EDQUOT') return error
+  const what = reason === 'ENOSPC' ? `the disk of ${where} is full` : `the quota of this user on the disk of ${where} is used up`
+  return new StrakeError('store_full', what, {
+    hint: 'make room, as store.prune() does, or have STRAKE_ROOT on another disk; nothing half-written was kept',
+    cause: error,
+    details: { errno: reason },
+  })
+}
+
+/** Carries out what writes to the store; rejects with `store_full` where there is no room. */
+export async function writing<T>(work: () => T | Promise<T>, where?: string): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw storeError(error, where)
+  }
+}
