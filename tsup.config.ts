@@ -29,7 +29,12 @@ const code: Options[] = [
 ]
 
 const types: Options[] = [
-  { ...common, entry: present(faces), format: ['esm', 'cjs'], dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0', stripInternal: true } } },
+  {
+    ...common,
+    entry: present(faces),
+    format: ['esm', 'cjs'],
+    dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0', stripInternal: true } },
+  },
 ]
 
 export default defineConfig(
