@@ -35,7 +35,13 @@ test('a worker that is terminated takes its own containers along, and nobody els
     const worker = work(marker, false)
     const [said] = (await once(worker, 'message')) as [string]
     assert.is(said, 'from a worker\n')
-    assert.is(processesWith(marker).length, 3)
+    // A process that is being started has its parent's words for a moment.
+    const running = await settled(
+      () => processesWith(marker),
+      (pids) => pids.length === 3,
+      5000,
+    )
+    assert.is(running.length, 3)
     await worker.terminate()
     assert.equal(
       await settled(
