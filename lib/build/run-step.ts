@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import type { BuildContext, PreparedStep } from './context.ts'
 import { checkAborted } from './failure.ts'
@@ -12,7 +13,7 @@ function commandOf(step: RunStep, stage: Stage): BuildCommand {
   return {
     argv: argvOf(settings, step.command),
     env: { PATH: defaultPath, ...environmentOf(settings), ...step.env },
-    cwd: step.cwd ?? workdirOf(settings),
+    cwd: posix.resolve('/', workdirOf(settings), step.cwd ?? ''),
     user: step.user ?? settings.User ?? '',
     network: step.network,
     userns: step.userns,

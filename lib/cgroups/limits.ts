@@ -59,7 +59,8 @@ function inRange(name: keyof Limits, value: number | undefined, least: number, m
 }
 
 function refuse(name: string, value: unknown, wanted: string): never {
-  throw new StrakeError('invalid_argument', `the limit ${name} is ${JSON.stringify(value)}; it must be ${wanted}`, {
+  const shown = typeof value === 'number' ? String(value) : JSON.stringify(value)
+  throw new StrakeError('invalid_argument', `the limit ${name} is ${shown}; it must be ${wanted}`, {
     details: { name, value },
   })
 }

@@ -53,8 +53,12 @@ const isFlag = (value: unknown): boolean => typeof value === 'boolean'
 const isList = (value: unknown): boolean => value === undefined || Array.isArray(value)
 const isCount = (value: unknown): boolean => typeof value === 'number' && Number.isInteger(value) && value >= 0
 
+type Check = readonly [what: string, isRight: (value: unknown) => boolean, hint?: string]
+
 /** What each option may be where its value is not parsed (a size, a duration) and so checked anyway. */
-const checks: { readonly [name in keyof ContainerOptions]?: readonly [what: string, isRight: (value: unknown) => boolean] } = {
+const checks: { readonly [name in keyof ContainerOptions]?: Check } = {
+  cwd: ['an absolute path', (value) => typeof value === 'string' && value.startsWith('/')],
+  network: ["'none' or 'host'", (value) => value === 'none' || value === 'host'],
   env: ['an object of strings', isRecord],
   // Who gives nothing for a user does not mean root.
   user: [
@@ -63,7 +67,9 @@ const checks: { readonly [name in keyof ContainerOptions]?: readonly [what: stri
   ],
   stdin: [
     "'pipe', a string, bytes or a stream",
-    (value) => typeof value === 'string' || value instanceof Uint8Array || value instanceof Readable,
+    (value) =>
+      (typeof value === 'string' && value !== 'inherit' && value !== 'ignore') || value instanceof Uint8Array || value instanceof Readable,
+    "A string is what the command reads. Give process.stdin to hand on your own, nothing for an empty one, and Buffer.from('inherit') for the word.",
   ],
   tty: ['a boolean or a size', (value) => isFlag(value) || isRecord(value)],
   signal: ['an AbortSignal', (value) => value instanceof AbortSignal],
@@ -72,8 +78,16 @@ const checks: { readonly [name in keyof ContainerOptions]?: readonly [what: stri
   rlimits: ['an object of limits', isRecord],
   umask: ['a number from 0 to 0o777', (value) => isCount(value) && Number(value) <= 0o777],
   hostname: ['a string', (value) => typeof value === 'string'],
-  capabilities: ['{ add, drop }: lists of names', (value) => isRecord(value) && isList(value.add) && isList(value.drop)],
-  seccomp: ["a profile or 'unconfined'", (value) => value === 'unconfined' || isRecord(value)],
+  capabilities: [
+    '{ add, drop }: lists of names',
+    (value) => isRecord(value) && isList(value.add) && isList(value.drop),
+    "To have none: { drop: ['ALL'] }. To have one more: { add: ['NET_ADMIN'] }.",
+  ],
+  seccomp: [
+    "a profile or 'unconfined'",
+    (value) => value === 'unconfined' || isRecord(value),
+    "Left out, it is Docker's profile; 'unconfined' is none at all.",
+  ],
   noNewPrivileges: ['a boolean', isFlag],
   readonly: ['a boolean', isFlag],
   time: ['a boolean', isFlag],
@@ -83,9 +97,9 @@ const checked = Object.entries(checks)
 /** Refuses values of a wrong type, which callers without types could give. Throws `invalid_argument`. */
 export function checkOptions(options: ContainerOptions): void {
   if (!isRecord(options)) throw invalidOption('The options must be an object.')
-  for (const [name, [what, isRight]] of checked) {
+  for (const [name, [what, isRight, hint]] of checked) {
     const value = options[name as keyof ContainerOptions]
-    if (value !== undefined && !isRight(value)) throw invalidOption(`${name} must be ${what}.`)
+    if (value !== undefined && !isRight(value)) throw invalidOption(`${name} must be ${what}.`, hint)
   }
   if (isRecord(options.tty)) checkWindowNames(options.tty)
   if (options.capabilities !== undefined) checkCapabilityNames(options.capabilities)

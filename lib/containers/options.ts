@@ -5,11 +5,14 @@ import type { CapabilityOptions, Rlimits, SeccompProfile, StdinSource, WindowSiz
 export interface CommandOptions {
   /** Added to the image's environment, and to the container's; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
-  /** Default: the image's, else `/`; of a command in a running container: the container's. Made when it is missing. */
+  /** An absolute path. Default: the image's, else `/`; of a command in a running container: the container's. Made when it is missing. */
   readonly cwd?: string | undefined
   /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the container. Default: the container's, the image's, else root. */
   readonly user?: string | number | undefined
-  /** Default: nothing (end of file at once). A stream is piped; `'pipe'`, or a use of `stdin` right away, leaves it to you. */
+  /**
+   * Default: nothing (end of file at once). A string or bytes are what it reads, a stream is piped (`process.stdin`, say); `'pipe'`, or a use of
+   * `stdin` right away, leaves it to you.
+   */
   readonly stdin?: StdinSource | Readable | undefined
   /** A pseudo-terminal, of 24 rows and 80 columns unless told; its output is `stdout`. */
   readonly tty?: boolean | Partial<WindowSize> | undefined
@@ -21,7 +24,7 @@ export interface CommandOptions {
   readonly check?: boolean | undefined
   /** `'buffer'`: `stdout` and `stderr` of the result as bytes. Default `'utf8'`. */
   readonly encoding?: 'utf8' | 'buffer' | undefined
-  /** Bytes of output that are collected before the command is killed and `limit_exceeded` rejected. Default 100 MB; streams have no bound. */
+  /** Bytes of output that are collected before the command is killed and `limit_exceeded` rejected. Default 100 MB; Infinity is no bound; streams have none. */
   readonly maxOutput?: number | string | undefined
   /** Resource limits, as getrlimit(2). */
   readonly rlimits?: Rlimits | undefined

@@ -2,7 +2,7 @@ import { openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { binding, closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
-import { after, Input, Output, parseBytes, parseTimeout, type WindowSize } from '../process/index.ts'
+import { after, Input, Output, parseLimit, parseTimeout, type WindowSize } from '../process/index.ts'
 import { type Child, type ChildExit, type SignalName, signalNumber } from '../zygote/index.ts'
 import { checkOptions } from './check.ts'
 import type { CommandOptions } from './options.ts'
@@ -98,7 +98,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
   constructor(argv: readonly string[], options: CommandOptions, launch: Launch) {
     this.argv = argv
     this.#options = options
-    const limit = options.maxOutput === undefined ? standardOutput : parseBytes(options.maxOutput, 'maxOutput')
+    const limit = options.maxOutput === undefined ? standardOutput : parseLimit(options.maxOutput, 'maxOutput')
     const overflow = (): void => {
       this.#failWith(
         new StrakeError('limit_exceeded', `The output is larger than ${limit} bytes.`, {

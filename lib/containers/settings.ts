@@ -10,6 +10,7 @@ import {
   type IdKind,
   maskedPaths,
   parseBytes,
+  parseLimit,
   parseRlimits,
   type Rlimit,
   readonlyPaths,
@@ -173,7 +174,7 @@ export function limitsOf(options: Pick<ContainerOptions, 'memory' | 'cpus' | 'pi
   const { memory, cpus, pids } = options
   if (memory === undefined && cpus === undefined && pids === undefined) return undefined
   const limits: Limits = {
-    ...(memory === undefined ? {} : { memory: parseBytes(memory, 'memory') }),
+    ...(memory === undefined ? {} : { memory: parseLimit(memory, 'memory') }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(pids === undefined ? {} : { pids }),
   }

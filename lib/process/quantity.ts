@@ -25,6 +25,11 @@ export function parseBytes(value: string | number, what = 'size'): number {
   })
 }
 
+/** A bound in bytes, as `parseBytes` reads it; Infinity is none. */
+export function parseLimit(value: string | number, what = 'limit'): number {
+  return value === Number.POSITIVE_INFINITY ? value : parseBytes(value, what)
+}
+
 const milliseconds: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 0.001, µs: 0.001, ns: 0.000001 }
 const durationPattern = /^(?:\d{1,16}(?:\.\d{1,9})?(?:h|m|s|ms|us|µs|ns))+$/
 const durationPart = /(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)/g

@@ -50,6 +50,12 @@ const reasons: readonly Reason[] = [
   ['chdir', 'EACCES', 'this user may not enter it'],
   ['exec', 'ENOENT', 'the file does not exist, or the interpreter or loader that it names does not'],
   ['exec', 'EACCES', 'the file is not executable by this user, or its file system is mounted noexec'],
+  [
+    'exec',
+    'EINVAL',
+    'the program could not be laid out in memory: its file is damaged, or a resource limit is too small for it',
+    'Look at `rlimits`: as, data and stack must leave room for the program itself.',
+  ],
   ['exec', 'EAGAIN', 'the limit of processes is reached'],
   ['exec', 'ENOEXEC', 'the file is no program for this machine: of another architecture, or a script without a #! line'],
   [

@@ -2,7 +2,10 @@ import { closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import { kernelRefused, type Program } from '../sys/index.ts'
 import type { Child, ChildExit } from './agent.ts'
+import { atLeast, sampleUsage } from './sample.ts'
 import { signalName } from './signals.ts'
+
+const killSignal = 9
 
 /** The exit report of native/protocol.h. */
 export function readExit(payload: Buffer | undefined): ChildExit {
@@ -44,6 +47,8 @@ export class ChildState implements Child {
   #resolveEnded!: (exit: ChildExit) => void
   #state: 'starting' | 'failed' | 'running' | 'ended' = 'starting'
   #failure: StrakeError | undefined
+  #pid = 0
+  #sample: ChildExit['usage'] | undefined
 
   constructor(id: number, program: () => Program, sendSignal: (signal: number) => void) {
     this.id = id
@@ -60,12 +65,15 @@ export class ChildState implements Child {
   }
 
   kill(signal: number): void {
-    if (this.#state !== 'ended') this.#sendSignal(signal)
+    if (this.#state === 'ended') return
+    if (signal === killSignal && this.#state === 'running') this.#sample = sampleUsage(this.#pid)
+    this.#sendSignal(signal)
   }
 
   start(pid: number): void {
     if (this.#state !== 'starting') return
     this.#state = 'running'
+    this.#pid = pid
     this.#resolveStarted(pid)
   }
 
@@ -90,6 +98,7 @@ export class ChildState implements Child {
       )
     }
     if (before !== 'running') for (const fd of Object.values(this.fds)) closeFd(fd)
-    this.#resolveEnded(this.#failure ? { ...exit, failure: this.#failure } : exit)
+    const known = this.#sample ? { ...exit, usage: atLeast(exit.usage, this.#sample) } : exit
+    this.#resolveEnded(this.#failure ? { ...known, failure: this.#failure } : known)
   }
 }

@@ -181,4 +181,11 @@ test('without a network a command sees loopback only; with the host it sees what
     assert.equal((await interfaces('all')).sort(), own.sort())
   }))
 
+test('a directory of one command starts at the working directory of the image', async () => {
+  await withBench(async ({ build, read }) => {
+    const built = await build([fromStep('host'), workdirStep('/x/y'), runStep('pwd > /out', { cwd: 'z' })])
+    assert.is(await read(built, 'out'), '/x/y/z\n')
+  })
+})
+
 test.run()

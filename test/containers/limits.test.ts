@@ -105,6 +105,20 @@ test('usage: CPU time and peak memory of a result are those of the work, with li
   }
 })
 
+test('usage: what a command had used when it was killed is told, also where nobody reaps it', async () => {
+  const grows = `${busy}; x=$(head -c 20000000 /dev/zero | tr '\\0' a); echo grown; sleep 60`
+  const { usage, timedOut } = await built.exec(grows, { timeout: 3000 })
+  assert.is(timedOut, true)
+  const process = built.exec(grows)
+  process.stdout.once('data', () => process.kill('SIGKILL'))
+  const killed = await process
+  assert.is(killed.signal, 'SIGKILL')
+  for (const each of [usage, killed.usage]) {
+    assert.ok(each.userMs + each.systemMs >= 10, `${each.userMs} + ${each.systemMs} ms`)
+    assert.ok(each.peakMemory > 16 * 2 ** 20, `${each.peakMemory} bytes`)
+  }
+})
+
 testWithCgroups('stats, and update() of limits that were there and of one that was not; an exec is in every group', async () => {
   await using container: Container = await built.start({ cmd: ['sleep', '600'], memory: '64m', pids: 50 })
   const before = await container.stats()

@@ -230,4 +230,28 @@ test('a limit above what anyone may have, and a file system that is not there, a
   assert.match(mount.hint ?? '', /modprobe nofs/)
 })
 
+test('values that a caller without types could give are refused with what to do, and none of them is taken for another', async () => {
+  const wrong: [option: string, value: unknown, message: RegExp, hint?: RegExp][] = [
+    ['network', null, /'none' or 'host'/],
+    ['cwd', null, /absolute path/],
+    ['cwd', 'tmp', /absolute path/],
+    ['cpus', Number.NaN, /is NaN/],
+    ['seccomp', false, /profile/, /unconfined/],
+    ['capabilities', [], /add, drop/, /ALL/],
+    ['stdin', 'inherit', /stream/, /process\.stdin/],
+    ['stdin', 'ignore', /stream/, /process\.stdin/],
+  ]
+  for (const [name, value, message, hint] of wrong) {
+    await assertRefused(() => built.exec(['true'], { [name]: value }), `${name}: ${String(value)}`, message, hint)
+  }
+  const address = await refusalOf(() => built.exec(['true'], { rlimits: { as: 1000 } }))
+  assert.match(address.hint ?? '', /rlimits/)
+})
+
+test('Infinity is no bound, whatever it is of', async () => {
+  const options = { memory: Number.POSITIVE_INFINITY, pids: Number.POSITIVE_INFINITY, cpus: Number.POSITIVE_INFINITY }
+  const unbounded = { ...options, maxOutput: Number.POSITIVE_INFINITY, timeout: Number.POSITIVE_INFINITY }
+  assert.is((await built.exec(['echo', 'on'], unbounded)).stdout, 'on\n')
+})
+
 test.run()

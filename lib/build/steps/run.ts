@@ -6,7 +6,7 @@ import type { BuildNetwork, RunStep } from '../step.ts'
 export interface RunOptions {
   /** Added to the image's environment, for this command only. */
   readonly env?: Readonly<Record<string, string>>
-  /** Default: the image's working directory. */
+  /** Default: the image's working directory, from which a relative one starts. */
   readonly cwd?: string
   /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the image. Default: the image's user. */
   readonly user?: string | number
