@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
 
 /**
  * Names of files that belong to a process: `<pid>-<start time>-<boot>`. The start time (proc_pid_stat(5), field 22) tells
- * a process from a later one with the same pid, the boot id from one before a reboot.
+ * a process from a later one with the same pid, the boot id from one before a reboot. A worker thread has its own, by its thread id, which
+ * proc(5) knows as well: it can be terminated while the process lives.
  */
 export type Owner = string
 
@@ -17,18 +19,22 @@ function bootId(): string {
   }
 }
 
-function startTime(pid: number | 'self'): string | undefined {
+function statOf(pid: number | 'self' | 'thread-self'): { readonly id: string; readonly startTime: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    return startTime === undefined ? undefined : { id: stat.slice(0, stat.indexOf(' ')), startTime }
   } catch {
     return undefined
   }
 }
 
-/** The owner that this process is. */
+/** The owner that this process is, or this worker thread of it. */
 export function currentOwner(): Owner {
-  if (self?.pid !== process.pid) self = { pid: process.pid, owner: `${process.pid}-${startTime('self') ?? '0'}-${bootId()}` }
+  if (self?.pid !== process.pid) {
+    const { id, startTime } = statOf(isMainThread ? 'self' : 'thread-self') ?? { id: process.pid, startTime: '0' }
+    self = { pid: process.pid, owner: `${id}-${startTime}-${bootId()}` }
+  }
   return self.owner
 }
 
@@ -43,12 +49,12 @@ export function ownerIn(name: string): Owner | undefined {
   return /(?:^|\.)([0-9]+-[0-9]+-[0-9a-z]+)-[0-9]+-[0-9a-z]*(?:\.|$)/.exec(name)?.[1]
 }
 
-/** Whether the process is still there. */
+/** Whether the process, or the thread, is still there. */
 export function isAlive(owner: Owner): boolean {
   const [pid, start, boot] = owner.split('-')
   if (boot !== bootId()) return false
   if (boot === 'none') return signalReaches(Number(pid))
-  return startTime(Number(pid)) === start
+  return statOf(Number(pid))?.startTime === start
 }
 
 function signalReaches(pid: number): boolean {

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { binding, closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
@@ -38,8 +38,13 @@ function recordedRange(root: string): Range | undefined {
 
 function recordRange(root: string, range: Range): void {
   const temporary = `${rangeFile(root)}.${process.pid}`
-  writeFileSync(temporary, `${JSON.stringify(range)}\n`, { mode: 0o600 })
-  renameSync(temporary, rangeFile(root))
+  try {
+    writeFileSync(temporary, `${JSON.stringify(range)}\n`, { mode: 0o600 })
+    renameSync(temporary, rangeFile(root))
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
 }
 
 /** A mount of the store in which files of host root are uid 0 of the zygote's user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP). */

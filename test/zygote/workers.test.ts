@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as assert from 'uvu/assert'
 import { image } from '../../lib/index.ts'
+import { defaultRoot } from '../../lib/store/index.ts'
 import { processesWith, settled } from '../containers/traces.ts'
 import { assertNoMoreFds, quietFds } from '../support/fds.ts'
 import { test } from '../support/uvu.ts'
@@ -57,6 +59,22 @@ test('a worker that is terminated takes its own containers along, and nobody els
   await assertNoMoreFds(before)
   process.off('warning', onWarning)
   assert.equal(warnings, [])
+})
+
+test('the directories of a terminated worker’s containers go when the store is opened next, while the process goes on', async () => {
+  await using own = await (await image('host').build()).start({ cmd: ['sleep', '1000'] })
+  const directories = (): string[] => readdirSync(join(defaultRoot(), 'containers')).filter((name) => !name.startsWith(own.id.slice(0, 12)))
+  const [first, second] = [work('first', false), work('second', false)]
+  await Promise.all([once(first, 'message'), once(second, 'message')])
+  const all = directories()
+  await first.terminate()
+  const third = work('third', false)
+  await once(third, 'message')
+  const left = await settled(directories, (names) => names.filter((name) => all.includes(name)).length < all.length, 5000)
+  const stayed = left.filter((name) => all.includes(name))
+  assert.is(stayed.length, all.length / 2, `those of the second worker: ${stayed.join(', ')} of ${all.join(', ')}`)
+  await Promise.all([second.terminate(), third.terminate()])
+  assert.is((await own.exec(['echo', 'still here'])).stdout, 'still here\n')
 })
 
 const many = process.env.STRAKE_LONG_TESTS ? 20 : 8
