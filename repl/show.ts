@@ -1,4 +1,4 @@
-import { inspect } from 'node:util'
+import { inspect, stripVTControlCharacters } from 'node:util'
 import type { Problem } from './protocol.ts'
 import { framesOf, innerFramesOf, isUsersFrame } from './stack.ts'
 
@@ -15,13 +15,18 @@ const sgr = '(?:\\x1b\\[\\d+m)?'
 /** What the domain of Node's REPL server leaves on every promise. */
 const asyncIds = new RegExp(`,\\s*\\[?${sgr}Symbol\\((?:trigger_)?async_id_symbol\\)${sgr}\\]?: ${sgr}\\d+${sgr}`, 'g')
 
+/** Everything but the frames of a stack that are not the user's own. */
+function isKept(line: string): boolean {
+  return !/^\s+at .*:\d+:\d+\)?,?$/.test(line) || isUsersFrame(line)
+}
+
 export function showValue(value: unknown, colors: boolean): string {
   if (value instanceof Error) return showError(value, colors)
   const text = inspect(value, { colors, depth: 2, maxArrayLength: 60, maxStringLength: 4000, compact: 3, breakLength: 100 })
   return text
     .replace(asyncIds, '')
     .split('\n')
-    .filter((line) => !/^\s+at .*:\d+:\d+\)?,?$/.test(line) || isUsersFrame(line))
+    .filter((line) => isKept(stripVTControlCharacters(line)))
     .join('\n')
 }
 
