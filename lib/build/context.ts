@@ -5,6 +5,7 @@ import type { BuildEvent } from './progress.ts'
 import type { BuildRuntime } from './runtime.ts'
 import type { Stage, StageLayer } from './stage.ts'
 import type { Step } from './step.ts'
+import { checkSecrets, type SecretInput } from './secret.ts'
 
 /** The time of what has none of its own (files from memory, directories that had to be made): the first that zip files can tell. */
 export const defaultEpoch = 315_532_800
@@ -16,6 +17,12 @@ export interface BuildOptions {
   readonly context?: string | undefined
   /** Carry every step out again; what they make is remembered all the same. */
   readonly noCache?: boolean | undefined
+  /** Values of the variables that `arg` has named, which win over their defaults; those of proxies (`HTTP_PROXY`, …) need no `arg`. */
+  readonly args?: Readonly<Record<string, string>> | undefined
+  /** Values of secrets that `run`s mount, by id: the value itself, `{ file }` or `{ env }`. Those of a `run` itself win. */
+  readonly secrets?: Readonly<Record<string, SecretInput>> | undefined
+  /** Sockets of SSH agents that `run`s mount, by id. Default: `default` is that of SSH_AUTH_SOCK. */
+  readonly ssh?: Readonly<Record<string, string>> | undefined
   /** Ends the build, which rejects with `aborted`; finished steps stay in the cache. */
   readonly signal?: AbortSignal | undefined
   /** Told of each step, and of each line that it prints. */
@@ -31,6 +38,9 @@ const checkNames = optionCheck<BuildOptions>('build', {
   signal: true,
   onProgress: true,
   platform: true,
+  args: true,
+  secrets: true,
+  ssh: true,
 })
 
 /** Refuses what are no options of a build, before anything is done. Throws `invalid_argument`. */

@@ -39,8 +39,17 @@ function describeCopy(step: CopyStep): string {
   const { source } = step
   const what = source.kind === 'memory' ? source.files.map(({ path }) => path) : source.paths
   const from = source.kind === 'image' ? `--from=${describeBase(source.base)} ` : ''
-  const shown = what.length > 4 ? `${what.slice(0, 4).join(' ')} … (${what.length} in all)` : what.join(' ')
-  return `COPY ${from}${shown} ${step.destination}`
+  return `COPY ${from}${describeSources(what)} ${step.destination}`
+}
+
+function describeSources(sources: readonly string[]): string {
+  return sources.length > 4 ? `${sources.slice(0, 4).join(' ')} … (${sources.length} in all)` : sources.join(' ')
+}
+
+function describeArguments(defaults: Readonly<Record<string, string | null>>): string {
+  return Object.entries(defaults)
+    .map(([name, value]) => (value === null ? name : `${name}=${value}`))
+    .join(' ')
 }
 
 /** A step on one line, as a Dockerfile would have it: what the history, progress and errors show. */
@@ -52,6 +61,12 @@ export function describeStep(step: Step): string {
       return `RUN ${command(step.command)}`
     case 'copy':
       return describeCopy(step)
+    case 'add':
+      return `ADD ${describeSources(step.sources.map((source) => (source.kind === 'url' ? source.url : source.path)))} ${step.destination}`
+    case 'arg':
+      return `ARG ${describeArguments(step.defaults)}`
+    case 'onbuild':
+      return `ONBUILD ${step.instruction}`
     case 'workdir':
       return `WORKDIR ${step.path}`
     case 'env':

@@ -1,17 +1,33 @@
 export { type BuildOptions, checkBuildOptions } from './context.ts'
 export { describeStep } from './describe.ts'
 export { BuildError } from './failure.ts'
+export type { BindMount, CacheMount, CacheSharing, RunMount, SecretMount, SshMount, TmpfsMount } from './mount.ts'
 export { type Outline, outlineOf } from './outline.ts'
 export type { BuildEvent } from './progress.ts'
 export type { BuildCommand, BuildCommandResult, BuildLayer, BuildRuntime } from './runtime.ts'
+export type { SecretInput, SecretSource } from './secret.ts'
 export { defaultPath } from './settings.ts'
 export { buildImage } from './solver.ts'
 export type { StageLayer } from './stage.ts'
-export type { Base, BuildNetwork, CopyStep, FromStep, RunStep, Step } from './step.ts'
-export { type CopyOptions, copyStep, type MemoryFiles } from './steps/copy.ts'
+export type { AddStep, ArgStep, Base, BuildNetwork, CopyStep, FileMode, FromStep, OnBuildStep, RunStep, Step } from './step.ts'
+export { type AddOptions, addStep } from './steps/add.ts'
+export { type CopyOptions, type CopySettingsOptions, copyStep, type MemoryFiles } from './steps/copy.ts'
 export { type BaseInput, fromStep } from './steps/from.ts'
+export {
+  type BindOptions,
+  bind,
+  type CacheOptions,
+  cache,
+  type SecretOptions,
+  type SshOptions,
+  secret,
+  ssh,
+  type TmpfsOptions,
+  tmpfs,
+} from './steps/mounts.ts'
 export { type RunOptions, runStep } from './steps/run.ts'
 export {
+  argStep,
   cmdStep,
   entrypointStep,
   envStep,
@@ -19,6 +35,7 @@ export {
   type Healthcheck,
   healthcheckStep,
   labelStep,
+  onbuildStep,
   shellStep,
   stopSignalStep,
   userStep,

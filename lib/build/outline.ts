@@ -25,12 +25,12 @@ export function outlineOf(steps: readonly Step[]): Outline {
       const inner = base.kind === 'image' ? base.image : base.kind === 'steps' ? outlineOf(base.steps) : undefined
       if (inner) config = inner.config
       layers = inner ? inner.layers : base.kind === 'scratch' ? [] : [placeholder(index, step)]
-    } else if (step.kind === 'run' || step.kind === 'copy') {
+    } else if (step.kind === 'run' || step.kind === 'copy' || step.kind === 'add') {
       layers = [...layers, placeholder(index, step)]
     } else if (step.kind === 'workdir') {
       config = applyWorkdir(config, step.path)
       layers = [...layers, placeholder(index, step)]
-    } else {
+    } else if (step.kind !== 'arg') {
       config = applyStep(config, step)
     }
   }

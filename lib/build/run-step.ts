@@ -1,10 +1,11 @@
 import { posix } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
+import { unkeyedVariables, variablesOf } from './arguments.ts'
 import type { BuildContext, PreparedStep } from './context.ts'
 import { checkAborted } from './failure.ts'
 import { LogTail } from './progress.ts'
 import type { BuildCommand, BuildCommandResult } from './runtime.ts'
-import { argvOf, defaultPath, environmentOf, workdirOf } from './settings.ts'
+import { argvOf, defaultPath, workdirOf } from './settings.ts'
 import { type Stage, snapshotsOf, stageLayer } from './stage.ts'
 import type { RunStep } from './step.ts'
 
@@ -12,7 +13,7 @@ function commandOf(step: RunStep, stage: Stage): BuildCommand {
   const { settings } = stage
   return {
     argv: argvOf(settings, step.command),
-    env: { PATH: defaultPath, ...environmentOf(settings), ...step.env },
+    env: { PATH: defaultPath, ...variablesOf(stage), ...step.env },
     cwd: posix.resolve('/', workdirOf(settings), step.cwd ?? ''),
     user: step.user ?? settings.User ?? '',
     network: step.network,
@@ -49,6 +50,7 @@ function notStarted(error: unknown): unknown {
 export async function prepareRun(step: RunStep, stage: Stage, context: BuildContext): Promise<PreparedStep> {
   const { signal } = context.options
   const command = commandOf(step, stage)
+  const unkeyed = unkeyedVariables(stage, context.options)
   return {
     async *keys() {
       const { argv, env, cwd, user, network } = command
@@ -63,7 +65,7 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
           log.add(data)
           emit(stream, data)
         }
-        const result = await layer.run({ ...command, signal, onOutput }).catch((error: unknown) => {
+        const result = await layer.run({ ...command, env: { ...unkeyed, ...command.env }, signal, onOutput }).catch((error: unknown) => {
           throw notStarted(error)
         })
         checkAborted(signal)

@@ -73,6 +73,8 @@ export function applyStep(settings: ExecutionConfig, step: ConfigStep, hasOwnCmd
     }
     case 'cmd':
       return { ...settings, Cmd: argvOf(settings, step.command) }
+    case 'onbuild':
+      return { ...settings, OnBuild: [...(settings.OnBuild ?? []), step.instruction] }
     case 'stopSignal':
       return { ...settings, StopSignal: step.signal }
     case 'shell':

@@ -2,6 +2,8 @@ import { StrakeError } from '../errors/index.ts'
 import { type ImageData, namesFrom, parsePlatform } from '../images/index.ts'
 import { sourceDateEpoch } from '../layers/index.ts'
 import { storeError } from '../store/index.ts'
+import { prepareAdd } from './add-step.ts'
+import { withArguments } from './arguments.ts'
 import { openBase } from './bases.ts'
 import { BuildCache, type CachedStep, cacheKey } from './cache.ts'
 import { type BuildContext, type BuildOptions, checkBuildOptions, type PreparedStep, timeOf } from './context.ts'
@@ -86,6 +88,13 @@ async function advance(stage: Stage, step: Step, context: BuildContext, emit: Em
       return await layered(stage, step, await prepareRun(step, stage, context), context, emit)
     case 'copy':
       return await layered(stage, step, await prepareCopy(step, stage, context), context, emit)
+    case 'add':
+      return await layered(stage, step, await prepareAdd(step, stage, context), context, emit)
+    case 'arg':
+      return {
+        stage: withArguments(extend(stage, { name: describeStep(step), created: stage.created }), step, context.options),
+        isCached: false,
+      }
     case 'workdir': {
       const moved = { ...stage, settings: applyWorkdir(stage.settings, step.path) }
       return await layered(moved, step, prepareWorkdir(workdirOf(moved.settings), stage, context), context, emit)

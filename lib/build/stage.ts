@@ -15,6 +15,8 @@ export interface Stage {
   readonly platform: Platform
   /** A `cmd` came in this build already: an `entrypoint` leaves it alone. */
   readonly hasOwnCmd: boolean
+  /** What `arg` steps have set, by name: variables of `run`s, and no part of the image. */
+  readonly args?: Readonly<Record<string, string>>
   /** The image that this stage is, as long as no step has changed it. */
   readonly origin?: ImageData
 }

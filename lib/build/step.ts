@@ -1,4 +1,7 @@
 import type { ImageData } from '../images/index.ts'
+import type { Digest } from '../store/index.ts'
+import type { RunMount } from './mount.ts'
+import type { SecretSource } from './secret.ts'
 
 /** What a stage starts from. Paths are absolute. */
 export type Base =
@@ -32,6 +35,10 @@ export interface RunStep {
   readonly userns?: 'private' | 'shared'
   /** Milliseconds; unlimited when absent. */
   readonly timeout?: number
+  /** In the order in which they are mounted; absent when there are none. */
+  readonly mounts?: readonly RunMount[]
+  /** Where the values of its secrets are, by id; those of the build count for the others. Absent when there are none. */
+  readonly secrets?: Readonly<Record<string, SecretSource>>
 }
 
 /** A file that `copy` takes from memory. */
@@ -47,14 +54,54 @@ export type CopySource =
   | { readonly kind: 'memory'; readonly files: readonly MemoryFile[] }
   | { readonly kind: 'image'; readonly base: Base; readonly paths: readonly string[] }
 
-/** `copy(source, destination, options)`. */
-export interface CopyStep {
-  readonly kind: 'copy'
-  readonly source: CopySource
+/** Permissions: 12 bits, or symbolic as chmod(1) has them (`u=rwX,go=rX`), checked. */
+export type FileMode = number | string
+
+/** What `copy` and `add` have in common. What is false or empty is absent. */
+export interface CopySettings {
   /** Relative ones start at the working directory; one that ends in `/` is a directory. */
   readonly destination: string
   readonly chown?: string
-  readonly chmod?: number
+  readonly chmod?: FileMode
+  /** Patterns, as in a .dockerignore, of what is left out; relative to the source. */
+  readonly exclude?: readonly string[]
+  /** A layer of its own that depends on nothing below it: links at the destination are not followed. */
+  readonly link?: true
+}
+
+/** `copy(source, destination, options)`. */
+export interface CopyStep extends CopySettings {
+  readonly kind: 'copy'
+  readonly source: CopySource
+  /** The directories of the source paths are kept; `/./` in a path says from where on. */
+  readonly parents?: true
+}
+
+/** A path of the context or a URL: `add` treats them differently. */
+export type AddSource = { readonly kind: 'path'; readonly path: string } | { readonly kind: 'url'; readonly url: string }
+
+/** `add(sources, destination, options)`. */
+export interface AddStep extends CopySettings {
+  readonly kind: 'add'
+  readonly sources: readonly AddSource[]
+  /** Of the one URL. */
+  readonly checksum?: Digest
+  /** true: archives stay files; false: downloaded ones are unpacked, too. Absent: those of the context are unpacked. */
+  readonly keepArchives?: boolean
+}
+
+/** `arg(variables)`: variables of later `run`s of this build, which are no part of the image. */
+export interface ArgStep {
+  readonly kind: 'arg'
+  /** Default values; null for a variable that is only set when the build is given it. */
+  readonly defaults: Readonly<Record<string, string | null>>
+}
+
+/** `onbuild(instruction)`: carried out by builds that start from this image. */
+export interface OnBuildStep {
+  readonly kind: 'onbuild'
+  /** As in a Dockerfile: `RUN make`. */
+  readonly instruction: string
 }
 
 export interface WorkdirStep {
@@ -125,6 +172,9 @@ export type Step =
   | FromStep
   | RunStep
   | CopyStep
+  | AddStep
+  | ArgStep
+  | OnBuildStep
   | WorkdirStep
   | EnvStep
   | UserStep
@@ -138,4 +188,4 @@ export type Step =
   | HealthcheckStep
 
 /** A step that changes nothing but the config: it makes no layer. */
-export type ConfigStep = Exclude<Step, FromStep | RunStep | CopyStep | WorkdirStep>
+export type ConfigStep = Exclude<Step, FromStep | RunStep | CopyStep | AddStep | WorkdirStep | ArgStep>

@@ -1,4 +1,7 @@
 import {
+  type AddOptions,
+  addStep,
+  argStep,
   type BaseInput,
   BuildError,
   type BuildOptions,
@@ -16,6 +19,7 @@ import {
   healthcheckStep,
   labelStep,
   type MemoryFiles,
+  onbuildStep,
   outlineOf,
   type RunOptions,
   runStep,
@@ -90,6 +94,32 @@ export class ImageBuilder {
    */
   copy(source: string | readonly string[] | MemoryFiles, destination: string, options?: CopyOptions): ImageBuilder {
     return this.#add(copyStep(source, destination, options))
+  }
+
+  /**
+   * Adds files as ADD of a Dockerfile does: paths of the build context as `copy`, but tar archives (plain, gzip, zstd) are unpacked into the
+   * destination; URLs (http, https) are downloaded. `build()` rejects with `digest_mismatch` when `checksum` says otherwise.
+   *
+   * @example image('scratch').add('rootfs.tar.gz', '/').add('https://example.org/tool', '/usr/bin/', { checksum: 'sha256:…', chmod: 0o755 })
+   */
+  add(sources: string | readonly string[], destination: string, options?: AddOptions): ImageBuilder {
+    return this.#add(addStep(sources, destination, options))
+  }
+
+  /**
+   * Variables of later `run`s of this build, which are no part of the image: with a default, or undefined for one that is set only by
+   * `build({ args })`, which wins. A variable of `env` of the same name wins over both.
+   *
+   * @example image('host').arg({ VERSION: '1.0' }).run('echo "$VERSION" > /version').build({ args: { VERSION: '2.0' } })
+   */
+  arg(variables: Readonly<Record<string, string | undefined>>): ImageBuilder {
+    return this.#add(argStep(variables))
+  }
+
+  /** Instructions, as in a Dockerfile, for builds that start from this image: carried out right after their `from`. */
+  onbuild(...instructions: readonly string[]): ImageBuilder {
+    if (instructions.length === 0) throw invalidOption('onbuild needs an instruction.')
+    return new ImageBuilder([...this.steps, ...instructions.map(onbuildStep)])
   }
 
   /** Where later steps and the image's containers start; made if it is missing. A relative path starts at the one before. */

@@ -4,7 +4,9 @@ import { closeFd } from '../../../native/binding.ts'
 import { StrakeError } from '../../errors/index.ts'
 import { flags, type Op } from '../../sys/index.ts'
 import type { Agent } from '../../zygote/index.ts'
+import type { FileMode } from '../step.ts'
 import { type BytePath, type FileSource, opPath, type SourceEntry, textPath } from './entry.ts'
+import { applyMode } from './mode.ts'
 import type { Owner } from './owner.ts'
 import { isType, joinPath, parentOf, RootPaths } from './root-paths.ts'
 
@@ -20,7 +22,7 @@ export interface WriterOptions {
   /** Undefined: each entry's own. */
   readonly owner?: Owner | undefined
   /** Permissions of all that is written. Undefined: each entry's own. */
-  readonly chmod?: number | undefined
+  readonly chmod?: FileMode | undefined
   /** False where only one id is mapped: then all belongs to it and nothing can be given away. */
   readonly canChown: boolean
   /** Seconds since 1970 for what has no time of its own. */
@@ -190,7 +192,10 @@ export class RootWriter {
   #own(path: BytePath, uid: number, gid: number, mode: number | undefined, entry: SourceEntry | undefined): void {
     const owner = this.#options.owner ?? { uid, gid }
     if (this.#options.canChown) this.#queue({ op: 'chown', path: opPath(path), uid: owner.uid, gid: owner.gid })
-    if (mode !== undefined) this.#queue({ op: 'chmod', path: opPath(path), mode: this.#options.chmod ?? mode })
+    const { chmod } = this.#options
+    const isDirectory = entry === undefined || entry.kind === 'directory'
+    if (mode !== undefined)
+      this.#queue({ op: 'chmod', path: opPath(path), mode: chmod === undefined ? mode : applyMode(chmod, mode, isDirectory) })
     // A file system without them, or capabilities that this user namespace may not give: the file is still worth having.
     for (const [name, value] of entry?.xattrs ?? [])
       this.#queue({ op: 'setXattr', path: opPath(path), name, value, tolerate: ['ENOTSUP', 'EPERM'] })

@@ -1,22 +1,43 @@
 import { posix } from 'node:path'
 import { optionCheck, StrakeError } from '../../errors/index.ts'
 import { checkText, checkUser, invalidArgument } from '../argument.ts'
-import type { CopySource, CopyStep, MemoryFile } from '../step.ts'
+import { isSymbolicMode } from '../files/mode.ts'
+import type { CopySettings, CopySource, CopyStep, FileMode, MemoryFile } from '../step.ts'
 import { type BaseInput, baseOf } from './from.ts'
 
 /** Files from memory: paths below the destination, and what is in each (mode 0644 unless told). */
 export type MemoryFiles = Readonly<Record<string, string | Uint8Array | { readonly content: string | Uint8Array; readonly mode?: number }>>
 
-export interface CopyOptions {
-  /** Take the paths from another image's files instead of the context. */
-  readonly from?: BaseInput
+/** What `copy` and `add` have in common. */
+export interface CopySettingsOptions {
   /** `user`, `uid`, `user:group` or `uid:gid`; names are looked up in the image that is built. Default: root, or the owner in `from`. */
   readonly chown?: string | number
-  /** Permissions of every file and directory copied, such as `0o755`. Default: the source's. */
-  readonly chmod?: number
+  /** Permissions of every file and directory: `0o755`, `'755'`, or symbolic (`'u=rwX,go=rX'`). Default: the source's. */
+  readonly chmod?: number | string
+  /** Patterns, as in a .dockerignore, of what is left out of the source; relative to it. */
+  readonly exclude?: readonly string[]
+  /**
+   * Makes the layer one that depends on nothing below it, so that it is found in the cache whatever the base. Links at the destination
+   * are not followed then. Default false.
+   */
+  readonly link?: boolean
 }
 
-const checkCopyOptions = optionCheck<CopyOptions>('copy', { from: true, chown: true, chmod: true })
+export interface CopyOptions extends CopySettingsOptions {
+  /** Take the paths from another image's files instead of the context. */
+  readonly from?: BaseInput
+  /** Keep the directories of the paths: `a/b/c` is copied to `a/b/c` below the destination; after `/./` in a path only. Default false. */
+  readonly parents?: boolean
+}
+
+const checkCopyOptions = optionCheck<CopyOptions>('copy', {
+  from: true,
+  chown: true,
+  chmod: true,
+  exclude: true,
+  link: true,
+  parents: true,
+})
 const checkFileNames = optionCheck<{ readonly content: unknown; readonly mode: unknown }>('a file of copy', { content: true, mode: true })
 
 function checkMode(argument: string, value: unknown): number {
@@ -59,17 +80,54 @@ function memoryFiles(files: MemoryFiles): MemoryFile[] {
   })
 }
 
-/** A path as it was given, checked; a trailing slash or `/.` keeps its meaning of "a directory". */
-function checkSourcePath(path: unknown): string {
+/** With `parents` a `/./` says where the kept part begins, and stays. */
+function checkSourcePath(path: unknown, parents: boolean): string {
   const text = checkText('copy', path)
-  return relativePath('copy', text)
+  const at = parents ? text.indexOf('/./') : -1
+  if (at < 0) return relativePath('copy', text)
+  return `${relativePath('copy', text.slice(0, at) || '.')}/./${relativePath('copy', text.slice(at + 3) || '.')}`
 }
 
-function sourceOf(source: string | readonly string[] | MemoryFiles, from: BaseInput | undefined): CopySource {
+/** Permissions as a number, or symbolic and checked. */
+function checkFileMode(argument: string, value: unknown): FileMode {
+  if (typeof value !== 'string') return checkMode(argument, value)
+  if (/^[0-7]{1,5}$/.test(value)) return checkMode(argument, Number.parseInt(value, 8))
+  if (isSymbolicMode(value)) return value
+  throw invalidArgument(argument, `must be a mode such as 0o755, '755' or 'u=rwX,go=rX', not ${JSON.stringify(value)}`)
+}
+
+function checkFlag(argument: string, value: unknown): boolean {
+  if (value !== undefined && typeof value !== 'boolean') throw invalidArgument(argument, 'must be true or false')
+  return value === true
+}
+
+function checkExclude(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) throw invalidArgument('exclude', 'must be an array of patterns')
+  return Object.freeze(value.map((each: unknown, index) => checkText(`exclude[${index}]`, each)))
+}
+
+/** The destination and the options that `copy` and `add` share, as data. */
+export function checkCopySettings(destination: unknown, options: CopySettingsOptions, sources: number): CopySettings {
+  const { chown, chmod, exclude, link } = options
+  const target = checkText('destination', destination)
+  const isDirectory = /(^|\/)\.{0,2}$/.test(target)
+  if (sources > 1 && !isDirectory)
+    throw invalidArgument('destination', `must end in "/" when several paths are copied: ${JSON.stringify(target)}`)
+  const patterns = exclude === undefined ? [] : checkExclude(exclude)
+  return {
+    destination: target,
+    ...(chown === undefined ? {} : { chown: checkUser('chown', chown) }),
+    ...(chmod === undefined ? {} : { chmod: checkFileMode('chmod', chmod) }),
+    ...(patterns.length === 0 ? {} : { exclude: patterns }),
+    ...(checkFlag('link', link) ? { link: true } : {}),
+  }
+}
+
+function sourceOf(source: string | readonly string[] | MemoryFiles, from: BaseInput | undefined, parents: boolean): CopySource {
   if (typeof source === 'string' || Array.isArray(source)) {
     const given: readonly string[] = typeof source === 'string' ? [source] : source
     if (given.length === 0) throw invalidArgument('copy', 'needs at least one path')
-    const paths = Object.freeze(given.map(checkSourcePath))
+    const paths = Object.freeze(given.map((path) => checkSourcePath(path, parents)))
     return Object.freeze(from === undefined ? { kind: 'context', paths } : { kind: 'image', base: baseOf('from', from), paths })
   }
   if (typeof source !== 'object' || source === null) throw invalidArgument('copy', 'must be a path, paths, or an object of files')
@@ -80,18 +138,13 @@ function sourceOf(source: string | readonly string[] | MemoryFiles, from: BaseIn
 /** A copy as data. Several paths need a destination that ends in `/` (or is `.`), as in a Dockerfile. */
 export function copyStep(source: string | readonly string[] | MemoryFiles, destination: string, options: CopyOptions = {}): CopyStep {
   checkCopyOptions(options)
-  const { from, chown, chmod } = options
-  const target = checkText('destination', destination)
-  const normal = sourceOf(source, from)
-  const isDirectory = /(^|\/)\.{0,2}$/.test(target)
-  if (normal.kind !== 'memory' && normal.paths.length > 1 && !isDirectory) {
-    throw invalidArgument('destination', `must end in "/" when several paths are copied: ${JSON.stringify(target)}`)
-  }
+  const { from, parents } = options
+  const keeps = checkFlag('parents', parents)
+  const normal = sourceOf(source, from, keeps)
   return Object.freeze({
     kind: 'copy',
     source: normal,
-    destination: target,
-    ...(chown === undefined ? {} : { chown: checkUser('chown', chown) }),
-    ...(chmod === undefined ? {} : { chmod: checkMode('chmod', chmod) }),
+    ...checkCopySettings(destination, options, normal.kind === 'memory' ? 1 : normal.paths.length),
+    ...(keeps ? { parents: true } : {}),
   })
 }

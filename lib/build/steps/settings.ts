@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { optionCheck } from '../../errors/index.ts'
+import { isRecord, kindOfValue, optionCheck } from '../../errors/index.ts'
 import {
   checkArgv,
   checkCommand,
@@ -12,12 +12,14 @@ import {
   variableName,
 } from '../argument.ts'
 import type {
+  ArgStep,
   CmdStep,
   EntrypointStep,
   EnvStep,
   ExposeStep,
   HealthcheckStep,
   LabelStep,
+  OnBuildStep,
   ShellStep,
   StopSignalStep,
   UserStep,
@@ -49,6 +51,22 @@ export function workdirStep(path: string): WorkdirStep {
 
 export function envStep(variables: Readonly<Record<string, string>>): EnvStep {
   return Object.freeze({ kind: 'env', variables: checkRecord('env', variables, variableName) })
+}
+
+/** Variables with defaults; undefined for one that only the build gives a value. */
+export function argStep(variables: Readonly<Record<string, string | undefined>>): ArgStep {
+  if (!isRecord(variables)) throw invalidArgument('arg', `must be an object, not ${kindOfValue(variables)}`)
+  const entries = Object.entries(variables)
+  const given = checkRecord('arg', Object.fromEntries(entries.filter(([, value]) => value !== undefined)), variableName)
+  const names = checkRecord('arg', Object.fromEntries(entries.map(([name]) => [name, ''])), variableName)
+  return Object.freeze({
+    kind: 'arg',
+    defaults: Object.freeze(Object.fromEntries(Object.keys(names).map((name) => [name, given[name] ?? null]))),
+  })
+}
+
+export function onbuildStep(instruction: string): OnBuildStep {
+  return Object.freeze({ kind: 'onbuild', instruction: checkText('onbuild', instruction).trim() })
 }
 
 export function userStep(user: string | number): UserStep {
