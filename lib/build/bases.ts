@@ -5,6 +5,7 @@ import { cacheKey } from './cache.ts'
 import type { BuildContext } from './context.ts'
 import { hostLayer } from './host/layer.ts'
 import { fieldsOf, readRecord, writeRecord } from './records.ts'
+import { referencedImage } from './referenced.ts'
 import { defaultEnvironment } from './settings.ts'
 import type { Stage } from './stage.ts'
 import type { Base } from './step.ts'
@@ -35,7 +36,7 @@ async function imported(source: ImageSource, context: BuildContext): Promise<Ima
   return image
 }
 
-/** What a stage starts from. Rejects with `image_not_found`, and as imports do. */
+/** What a stage starts from. Rejects with `image_not_found`, and as imports and pulls do. */
 export async function openBase(base: Base, context: BuildContext): Promise<Stage> {
   const { store } = context.runtime
   const empty: Stage = {
@@ -55,7 +56,7 @@ export async function openBase(base: Base, context: BuildContext): Promise<Stage
       return { ...empty, settings: { Env: defaultEnvironment, Cmd: ['/bin/sh'] }, layers: [layer], history, platform: hostPlatform }
     }
     case 'reference':
-      return stageOf(await new Images(store).get(base.reference, { platform: context.platform }))
+      return stageOf(await referencedImage(base.reference, context))
     case 'image':
       return stageOf(base.image)
     case 'steps':

@@ -1,5 +1,6 @@
 import { checkFlag, checkHooks, invalidOption, kindOfValue, optionCheck } from '../errors/index.ts'
 import type { Platform } from '../images/index.ts'
+import type { PullPolicy, TransferEvent } from '../registry/index.ts'
 import type { BuildCache } from './cache.ts'
 import type { BuildEvent } from './progress.ts'
 import type { BuildRuntime } from './runtime.ts'
@@ -29,6 +30,8 @@ export interface BuildOptions {
   readonly onProgress?: ((event: BuildEvent) => void) | undefined
   /** `os/architecture[/variant]` of the base to choose from an index. Default: this machine's. */
   readonly platform?: string | undefined
+  /** When the registry is asked for a reference that is built upon or copied from. Default `missing`: where the store has no such image. */
+  readonly pull?: PullPolicy | undefined
 }
 
 const checkNames = optionCheck<BuildOptions>('build', {
@@ -38,6 +41,7 @@ const checkNames = optionCheck<BuildOptions>('build', {
   signal: true,
   onProgress: true,
   platform: true,
+  pull: true,
   args: true,
   secrets: true,
   ssh: true,
@@ -48,7 +52,11 @@ export function checkBuildOptions(options: BuildOptions): void {
   checkNames(options)
   checkHooks(options)
   checkFlag('noCache', options.noCache)
-  const { context } = options
+  const { context, pull } = options
+  if (pull !== undefined && !['missing', 'always', 'never'].includes(pull))
+    throw invalidOption(
+      `pull is one of 'missing', 'always', 'never', not ${typeof pull === 'string' ? JSON.stringify(pull) : kindOfValue(pull)}.`,
+    )
   if (context !== undefined && (typeof context !== 'string' || context === ''))
     throw invalidOption(`context must be the path of a directory, not ${context === '' ? "''" : kindOfValue(context)}.`)
 }
@@ -62,6 +70,8 @@ export interface BuildContext {
   readonly platform: Platform | undefined
   /** SOURCE_DATE_EPOCH in seconds, if it is set: every time in the result is this one or an earlier one. */
   readonly epoch: number | undefined
+  /** Told of an image that is pulled for the step at hand. */
+  readonly onPull?: ((reference: string, transfer: TransferEvent) => void) | undefined
   /** Carries out a build that is the base of another, or is copied from; once each. */
   build(steps: readonly Step[]): Promise<Stage>
 }

@@ -1,3 +1,5 @@
+import type { TransferEvent } from '../registry/index.ts'
+
 /** What a build tells while it runs. `index` counts the steps from 1; steps of a build that this one copies from have its name before theirs. */
 export type BuildEvent =
   | { readonly type: 'start'; readonly index: number; readonly total: number; readonly name: string }
@@ -10,6 +12,8 @@ export type BuildEvent =
       readonly cached: boolean
       readonly durationMs: number
     }
+  /** An image that the step needs is pulled: how far each of its blobs is. */
+  | { readonly type: 'pull'; readonly index: number; readonly name: string; readonly reference: string; readonly transfer: TransferEvent }
   | { readonly type: 'log'; readonly index: number; readonly name: string; readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }
 
 /** The last bytes of a step's output, both streams as they came. */

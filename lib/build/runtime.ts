@@ -1,5 +1,6 @@
 import type { ImageData } from '../images/index.ts'
 import type { StoredLayer } from '../layers/index.ts'
+import type { UnpackOptions } from '../registry/index.ts'
 import type { Digest, Store } from '../store/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import type { BuildNetwork } from './step.ts'
@@ -44,8 +45,8 @@ export interface BuildRuntime {
   readonly store: Store
   /** False where only one id is mapped, so that files cannot be given to another. */
   readonly canChown: boolean
-  /** Makes sure that every layer of `image` is unpacked in `snapshots/`. */
-  unpack(image: Pick<ImageData, 'layers'>, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  /** Makes sure that every layer of `image` is unpacked in `snapshots/`; with `ready`, beside its download. */
+  unpack(image: Pick<ImageData, 'layers'>, options?: UnpackOptions): Promise<void>
   /** A fresh upper over the snapshots `lowers`, the bottom one first; none for an empty root. */
   openLayer(
     lowers: readonly Digest[],

@@ -56,11 +56,11 @@ async function solve(steps: readonly Step[], context: BuildContext): Promise<Sta
     })
   }
   const progress = new StepProgress(steps.length, context.options.onProgress)
-  let stage = await progress.report(1, first, async () => ({ stage: await begin(first, context), isCached: false }))
+  let stage = await progress.report(1, first, async (_, onPull) => ({ stage: await begin(first, { ...context, onPull }), isCached: false }))
   for (const [index, step] of rest.entries()) {
     checkAborted(context.options.signal)
     const before = stage
-    stage = await progress.report(index + 2, step, (emit) => advance(before, step, context, emit))
+    stage = await progress.report(index + 2, step, (emit, onPull) => advance(before, step, { ...context, onPull }, emit))
   }
   return stage
 }
@@ -165,11 +165,15 @@ class StepProgress {
     this.#tell = onProgress ?? (() => {})
   }
 
-  async report(index: number, step: Step, work: (emit: Emit) => Promise<Advance>): Promise<Stage> {
+  async report(index: number, step: Step, work: (emit: Emit, onPull: BuildContext['onPull']) => Promise<Advance>): Promise<Stage> {
     const shared = { index, total: this.#total, name: describeStep(step) }
     const start = performance.now()
     this.#tell({ type: 'start', ...shared })
-    const { stage, isCached } = await work((stream, data) => this.#tell({ type: 'log', index, name: shared.name, stream, data }))
+    const { name } = shared
+    const { stage, isCached } = await work(
+      (stream, data) => this.#tell({ type: 'log', index, name, stream, data }),
+      (reference, transfer) => this.#tell({ type: 'pull', index, name, reference, transfer }),
+    )
     this.#tell({ type: 'step', ...shared, cached: isCached, durationMs: performance.now() - start })
     return stage
   }

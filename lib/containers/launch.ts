@@ -1,6 +1,7 @@
 import type { Cgroup } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import { ensureSnapshots, type ImageData } from '../images/index.ts'
+import type { SnapshotOptions } from '../layers/index.ts'
 import { type CommandSpec, type ContainerSpec, planOf, preparedProgram } from '../process/index.ts'
 import type { Digest } from '../store/index.ts'
 import type { Program } from '../sys/index.ts'
@@ -22,10 +23,19 @@ export type ImageSource = Pick<ImageData, 'layers' | 'config'>
 const spareCount = 3
 
 /** The snapshots of an image as the zygote sees them, the top one first; unpacked when they are not there yet. */
-export async function layersOf(runtime: Runtime, image: Pick<ImageSource, 'layers'>, signal?: AbortSignal): Promise<readonly string[]> {
+export async function layersOf(
+  runtime: Runtime,
+  image: Pick<ImageSource, 'layers'>,
+  signal?: AbortSignal,
+  options: SnapshotOptions = {},
+): Promise<readonly string[]> {
   if (!runtime.hasUnpacked(image.layers)) {
     const { ids } = await runtime.zygote()
-    await ensureSnapshots(runtime.store, image, (path) => runtime.agentFor(path), { ownership: ids.kind !== 'single', signal })
+    await ensureSnapshots(runtime.store, image, (path) => runtime.agentFor(path), {
+      ...options,
+      ownership: ids.kind !== 'single',
+      signal,
+    })
     runtime.noteUnpacked(image.layers)
   }
   return layerPaths(image.layers.map(({ chainId }) => chainId))

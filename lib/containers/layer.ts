@@ -1,6 +1,6 @@
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { chainId, diffLayer, sourceDateEpoch } from '../layers/index.ts'
+import { chainId, diffLayer, type SnapshotOptions, sourceDateEpoch } from '../layers/index.ts'
 import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
@@ -169,7 +169,7 @@ export class LayerInProgress {
 export async function buildRuntime(runtime: Runtime): Promise<{
   readonly store: Runtime['store']
   readonly canChown: boolean
-  unpack(image: ImageData, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  unpack(image: Pick<ImageData, 'layers'>, options?: SnapshotOptions): Promise<void>
   openLayer(lowers: readonly Digest[], options?: { readonly scaffold?: boolean | undefined }): Promise<LayerInProgress>
 }> {
   const { ids } = await runtime.zygote()
@@ -179,7 +179,7 @@ export async function buildRuntime(runtime: Runtime): Promise<{
     unpack: async (image, options) => {
       // A build holds what it looks for; what was seen before it began may be gone.
       runtime.forgetUnpacked()
-      await layersOf(runtime, image, options?.signal)
+      await layersOf(runtime, image, options?.signal, options)
     },
     openLayer: async (lowers, options) => new LayerInProgress(runtime, lowers, options),
   }

@@ -1,6 +1,6 @@
-import { currentRuntime, type Runtime } from '../containers/index.ts'
+import { currentRuntime, layersOf, type Runtime } from '../containers/index.ts'
 import { invalidOption, kindOfValue } from '../errors/index.ts'
-import { ensureSnapshots, type GetOptions, Images, importRootfsFile, loadImages, type RemoveOptions } from '../images/index.ts'
+import { type GetOptions, Images, importRootfsFile, loadImages, type RemoveOptions } from '../images/index.ts'
 import {
   deleteRemote,
   type PullOptions,
@@ -27,10 +27,7 @@ async function stored(): Promise<Images> {
 /** Unpacks a pulled image, so that it starts at once. */
 function unpackerOf(runtime: Runtime): UnpackImage {
   return async (image, options) => {
-    if (runtime.hasUnpacked(image.layers)) return
-    const { ids } = await runtime.zygote()
-    await ensureSnapshots(runtime.store, image, (path) => runtime.agentFor(path), { ...options, ownership: ids.kind !== 'single' })
-    runtime.noteUnpacked(image.layers)
+    await layersOf(runtime, image, options.signal, options)
   }
 }
 

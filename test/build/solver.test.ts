@@ -276,7 +276,7 @@ test('wrong contexts are refused by their own codes', () =>
     async ({ build, directory }) => {
       assert.is((await failure(build(scratch.copy('missing', '/')))).code, 'context_invalid')
       assert.is((await failure(build(scratch.copy('x', '/'), { context: join(directory, 'nowhere') }))).code, 'context_invalid')
-      assert.is((await failure(build(image('no-such-image')))).code, 'image_not_found')
+      assert.is((await failure(build(image('no-such-image'), { pull: 'never' }))).code, 'image_not_found')
       assert.is((await failure(build(image().run('x')))).code, 'invalid_argument')
       assert.is((await failure(build(scratch.from('host')))).code, 'invalid_argument')
     },

@@ -31,6 +31,9 @@ const agent = 'strake/1 (+https://www.npmjs.com/package/strake)'
 const plainAnswer = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|^EPROTO$/
 const tlsAnswer = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|ERR_SSL_.*ALERT)/
 
+/** Nobody is there. Of a host that has answered before they pass; of one that never did, asking again makes whoever waits no wiser. */
+const unreachable = /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT)$/
+
 /** Which of http and https a host was last found to speak. */
 const schemes = new Map<string, { readonly base: URL; readonly until: number }>()
 const schemeLife = 60_000
@@ -48,6 +51,7 @@ export class Session {
   #base: Promise<URL> | undefined
   #certificates: Promise<Certificates> | undefined
   #authorizer: Authorizer | undefined
+  #hasAnswered = false
 
   /** @param repository whose credentials are looked for, where a user has several for one host */
   constructor(host: string, repository: string, options: RemoteOptions) {
@@ -138,7 +142,8 @@ export class Session {
       } catch (error) {
         throwIfAborted(this.signal)
         const failure = networkFailure(error, url)
-        if (failure.isFinal || isLast || !isRepeatable) {
+        const isAbsent = !this.#hasAnswered && unreachable.test(codeOf(error))
+        if (failure.isFinal || isAbsent || isLast || !isRepeatable) {
           schemes.delete(url.host)
           throw failure.error
         }
@@ -194,7 +199,9 @@ export class Session {
       insecure: this.#options.insecure === true,
       timeout: this.#timeouts.connect,
     }
-    return await exchange(request, await dispatcherFor(request.url, connecting), this.#timeouts)
+    const answer = await exchange(request, await dispatcherFor(request.url, connecting), this.#timeouts)
+    this.#hasAnswered = true
+    return answer
   }
 
   #authorizerFor(base: URL): Authorizer {
