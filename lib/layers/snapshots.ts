@@ -103,7 +103,7 @@ export class Snapshots {
         await writing(() => this.#unpack(chainId, layer, lowers, agents, options))
         return true
       },
-      { signal: options.signal, timeout: 600_000 },
+      { signal: options.signal, timeout: 600_000, isTransient: true },
     )
   }
 

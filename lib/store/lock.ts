@@ -1,7 +1,8 @@
-import { mkdir, readdir, rm, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
+import { failedWith } from './files.ts'
 import { storeError } from './full.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 
@@ -9,6 +10,8 @@ export interface LockOptions {
   readonly signal?: AbortSignal | undefined
   /** Milliseconds to wait before `store_busy`; default 60,000. */
   readonly timeout?: number
+  /** For one of many names, each used for a while only: whoever leaves last removes the directory. */
+  readonly isTransient?: boolean
 }
 
 export type Release = () => Promise<void>
@@ -25,6 +28,7 @@ interface Contender {
 
 const firstPause = 1
 const longestPause = 25
+const mostAttempts = 1000
 
 /**
  * Lamport's bakery (1974) with files for registers: `path` is a directory in which each contender has a file of its own,
@@ -40,10 +44,10 @@ export const bakeryLock: FileLock = async (path, options = {}) => {
   const leave: Release = async () => {
     await rm(choosing, { force: true })
     if (mine) await rm(mine, { force: true })
+    if (options.isTransient) await removeEmpty(path)
   }
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
-    await writeFile(choosing, '', { flag: 'wx', mode: 0o600 })
+    await enter(path, choosing)
     const number = 1 + Math.max(0, ...(await contenders(path)).map((each) => each.number))
     mine = join(path, `take.${String(number).padStart(12, '0')}.${id}`)
     await writeFile(mine, '', { flag: 'wx', mode: 0o600 })
@@ -54,6 +58,27 @@ export const bakeryLock: FileLock = async (path, options = {}) => {
     throw storeError(error)
   }
   return leave
+}
+
+/** Makes a first file in the directory of a lock, which whoever left last may remove at any moment until then. */
+async function enter(path: string, file: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    try {
+      return await writeFile(file, '', { flag: 'wx', mode: 0o600 })
+    } catch (error) {
+      if (!failedWith(error, 'ENOENT') || attempt >= mostAttempts) throw error
+    }
+  }
+}
+
+/** The kernel removes no directory that holds a file, so it stays as long as anybody is in it. */
+async function removeEmpty(path: string): Promise<void> {
+  try {
+    await rmdir(path)
+  } catch (error) {
+    if (!failedWith(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error
+  }
 }
 
 async function contenders(path: string): Promise<Contender[]> {

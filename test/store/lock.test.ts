@@ -32,6 +32,24 @@ test('no two processes and no two calls of one process hold a lock at once', asy
   assert.equal(readdirSync(path), [])
 })
 
+test('the directory of a lock for a while goes with the last who leaves, and those who come meanwhile still take turns', async () => {
+  using directory = temporaryDirectory('lock')
+  const path = join(directory.path, 'lock')
+  let holders = 0
+  const visits = Array.from({ length: 8 }, async () => {
+    for (let round = 0; round < 15; round += 1) {
+      const release = await bakeryLock(path, { isTransient: true })
+      holders += 1
+      assert.is(holders, 1)
+      await new Promise((resolve) => setImmediate(resolve))
+      holders -= 1
+      await release()
+    }
+  })
+  await Promise.all(visits)
+  assert.equal(readdirSync(directory.path), [])
+})
+
 test('a lock is free again once its holder was killed, whatever it left behind', async () => {
   using directory = temporaryDirectory('lock')
   const path = join(directory.path, 'lock')

@@ -3,4 +3,5 @@ export { deleteRemote, type Referrer, type ReferrersOptions, remoteCatalog, remo
 export * from './options.ts'
 export { pullImage } from './pull.ts'
 export { type PushResult, pushImage } from './push.ts'
+export { RemoteImage } from './remote-image.ts'
 export type { UnpackImage, UnpackOptions } from './unpacking.ts'
