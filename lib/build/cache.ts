@@ -44,7 +44,7 @@ export class BuildCache {
   }
 }
 
-function parseStep(value: unknown): CachedStep | undefined {
+export function parseStep(value: unknown): CachedStep | undefined {
   const { created, layer } = fieldsOf(value)
   if (typeof created !== 'string') return undefined
   if (layer === undefined) return { created }

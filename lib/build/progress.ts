@@ -1,6 +1,9 @@
 import type { TransferEvent } from '../registry/index.ts'
 
-/** What a build tells while it runs. `index` counts the steps from 1; steps of a build that this one copies from have its name before theirs. */
+/**
+ * What a build tells while it runs. `index` counts the steps from 1, those of builds that this one starts or takes files from included; independent ones are
+ * under way at once, so their events alternate.
+ */
 export type BuildEvent =
   | { readonly type: 'start'; readonly index: number; readonly total: number; readonly name: string }
   | {
@@ -10,6 +13,15 @@ export type BuildEvent =
       readonly name: string
       /** Its outcome was there already. */
       readonly cached: boolean
+      readonly durationMs: number
+    }
+  /** The build ends with this error, unless another step failed before. */
+  | {
+      readonly type: 'failed'
+      readonly index: number
+      readonly total: number
+      readonly name: string
+      readonly error: unknown
       readonly durationMs: number
     }
   /** An image that the step needs is pulled: how far each of its blobs is. */

@@ -1,0 +1,155 @@
+import { StrakeError } from '../errors/index.ts'
+import { prepareAdd } from './add-step.ts'
+import { withArguments } from './arguments.ts'
+import { openBase } from './bases.ts'
+import { type CachedStep, cacheKey } from './cache.ts'
+import { type BuildContext, type PreparedStep, timeOf } from './context.ts'
+import { prepareCopy } from './copy-step.ts'
+import { describeStep } from './describe.ts'
+import { BuildError, checkAborted } from './failure.ts'
+import type { Reporter } from './report.ts'
+import { writeStage } from './result.ts'
+import { prepareRun } from './run-step.ts'
+import { applyStep, applyWorkdir, workdirOf } from './settings.ts'
+import { extend, imageLayers, type Stage, type StageLayer, snapshotsOf } from './stage.ts'
+import type { Step } from './step.ts'
+import { prepareWorkdir } from './workdir-step.ts'
+
+export interface Advance {
+  readonly stage: Stage
+  readonly isCached: boolean
+}
+
+/** The stage after a step; `before` is undefined for `from` alone. */
+export async function advance(before: Stage | undefined, step: Step, context: BuildContext, reporter: Reporter): Promise<Advance> {
+  checkAborted(context.options.signal)
+  if (step.kind === 'from') {
+    const stage = await openBase(step.base, { ...context, onPull: reporter.pull })
+    return { stage: { ...stage, hasOwnCmd: false }, isCached: false }
+  }
+  if (before === undefined) throw new Error(`${step.kind} without a stage`)
+  return await advanced(before, step, { ...context, onPull: reporter.pull }, reporter)
+}
+
+async function advanced(stage: Stage, step: Exclude<Step, { kind: 'from' }>, context: BuildContext, reporter: Reporter): Promise<Advance> {
+  switch (step.kind) {
+    case 'run':
+      return await layered(stage, step, await prepareRun(step, stage, context), context, reporter)
+    case 'copy':
+      return await layered(stage, step, await prepareCopy(step, stage, context), context, reporter)
+    case 'add':
+      return await layered(stage, step, await prepareAdd(step, stage, context), context, reporter)
+    case 'arg':
+      return {
+        stage: withArguments(extend(stage, { name: describeStep(step), created: stage.created }), step, context.options),
+        isCached: false,
+      }
+    case 'workdir': {
+      const moved = { ...stage, settings: applyWorkdir(stage.settings, step.path) }
+      return await layered(moved, step, prepareWorkdir(workdirOf(moved.settings), stage, context), context, reporter)
+    }
+    default: {
+      const next = extend(stage, { name: describeStep(step), created: stage.created }, applyStep(stage.settings, step, stage.hasOwnCmd))
+      return { stage: step.kind === 'cmd' ? { ...next, hasOwnCmd: true } : next, isCached: false }
+    }
+  }
+}
+
+/** Looks a step up in the cache, or carries it out and remembers what it made under all of its keys. */
+async function layered(stage: Stage, step: Step, prepared: PreparedStep, context: BuildContext, reporter: Reporter): Promise<Advance> {
+  await using ready = prepared
+  const name = describeStep(step)
+  const keys: string[] = []
+  for await (const parts of ready.keys()) {
+    const key = cacheKey({
+      on: snapshotsOf(stage).at(-1) ?? null,
+      canChown: context.runtime.canChown,
+      platform: stage.platform,
+      epoch: context.epoch ?? null,
+      ...parts,
+    })
+    keys.push(key)
+    const found = context.options.noCache ? undefined : await context.cache.get(key)
+    if (found) return { stage: extend(stage, { name, ...(await remember(keys, found, context, key)) }), isCached: true }
+  }
+  const { record, isCached } = await once(keys, context, async () => {
+    const layer = await context.slots.run(async () => {
+      checkAborted(context.options.signal)
+      await context.runtime.unpack({ layers: imageLayers(stage) }, { signal: context.options.signal })
+      return await carryOut(stage, name, ready, context, reporter)
+    })
+    return { layer, created: timeOf(context) }
+  })
+  return { stage: extend(stage, { name, ...record }), isCached }
+}
+
+interface Outcome {
+  readonly record: CachedStep
+  readonly isCached: boolean
+}
+
+/**
+ * Carries a step out, unless the same one is being carried out by this build, another one or another process: then its outcome is waited for. Caches
+ * of other places are asked, too, before it is.
+ */
+async function once(keys: readonly string[], context: BuildContext, carryOut: () => Promise<CachedStep>): Promise<Outcome> {
+  const last = keys.at(-1) ?? ''
+  const same = context.underWay.get(last)
+  if (same) return { record: (await same).record, isCached: true }
+  const work = async (): Promise<Outcome> => {
+    const found = await fromCaches(keys, context)
+    return found ? { record: found, isCached: true } : { record: await remember(keys, await carryOut(), context), isCached: false }
+  }
+  const isAlone = context.options.noCache === true
+  const outcome = isAlone
+    ? carryOut().then(async (made) => ({ record: await remember(keys, made, context), isCached: false }))
+    : context.runtime.store.withLock(`step-${last}`, work, {
+        signal: context.options.signal,
+        timeout: Number.POSITIVE_INFINITY,
+        isTransient: true,
+      })
+  context.underWay.set(last, outcome)
+  return await outcome
+}
+
+async function fromCaches(keys: readonly string[], context: BuildContext): Promise<CachedStep | undefined> {
+  for (const cache of [context.cache, ...context.remoteCaches]) {
+    for (const key of keys) {
+      const found = await cache.get(key)
+      if (found) return await remember(keys, found, context, cache === context.cache ? key : undefined)
+    }
+  }
+  return undefined
+}
+
+/** Keeps what a step made, under all of its keys but the one by which it was found here. */
+async function remember(keys: readonly string[], record: CachedStep, context: BuildContext, foundBy?: string): Promise<CachedStep> {
+  for (const key of keys) {
+    context.finished.set(key, record)
+    if (key !== foundBy) await context.cache.set(key, record)
+  }
+  return record
+}
+
+/** Gives a step's failure the image as it was before it. */
+async function carryOut(
+  stage: Stage,
+  name: string,
+  ready: PreparedStep,
+  context: BuildContext,
+  reporter: Reporter,
+): Promise<StageLayer | undefined> {
+  try {
+    return await ready.carryOut(reporter.log)
+  } catch (error) {
+    if (!(error instanceof StrakeError) || error.code !== 'build_failed') throw error
+    const details = { exitCode: null, log: '', ...error.details, step: name }
+    const shared = { hint: error.hint, cause: error.cause, details }
+    const state = await writeStage(context.runtime.store, stage, []).catch((failure: unknown) => {
+      // Where the disk is full there is no image of the stage; that the command failed is what matters still.
+      if (failure instanceof StrakeError && failure.code === 'store_full') throw new StrakeError('build_failed', error.message, shared)
+      throw failure
+    })
+    throw new BuildError(error.message, { ...shared, state })
+  }
+}
