@@ -1,6 +1,6 @@
 import { openBase } from './bases.ts'
 import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts'
-import { carryOutCopy, type PlannedCopy, planCopy } from './copy.ts'
+import { carryOutCopy, type PlannedCopy, planCopy, requestOf } from './copy.ts'
 import { ContextDirectory } from './files/context-directory.ts'
 import type { FileSource } from './files/entry.ts'
 import { ImageFiles } from './files/image-files.ts'
@@ -45,7 +45,7 @@ class CopyInput implements AsyncDisposable {
   }
 
   async planned(): Promise<PlannedCopy> {
-    this.#planned ??= await planCopy(this.#step, await this.source(), this.#context.options.signal)
+    this.#planned ??= await planCopy(requestOf(this.#step), await this.source(), this.#context.options.signal)
     return this.#planned
   }
 

@@ -2,14 +2,47 @@ import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { checkAborted } from './failure.ts'
-import { bytePath, type FileSource, type SourceEntry, type SourceMatch } from './files/entry.ts'
-import { isType, joinPath } from './files/root-paths.ts'
+import { type BytePath, bytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
+import { IgnorePatterns } from './files/ignore.ts'
+import { isType } from './files/root-paths.ts'
 import type { RootWriter } from './files/writer.ts'
+import { placements } from './placement.ts'
 import type { CopyStep } from './step.ts'
+
+/** What is copied, whoever asks: the part of a step that says which files. */
+export interface CopyRequest {
+  /** Paths or patterns of the source. */
+  readonly paths: readonly string[]
+  /** Whether the directories of the paths are kept, after `/./` in a path where it has one. */
+  readonly parents?: boolean | undefined
+  readonly exclude?: readonly string[] | undefined
+  /** For messages: `the build context`. */
+  readonly where: string
+  readonly hint?: string | undefined
+}
+
+/** What `step` copies. */
+export function requestOf({ source, parents, exclude }: CopyStep): CopyRequest {
+  const isImage = source.kind === 'image'
+  return {
+    paths: source.kind === 'memory' ? ['.'] : source.paths,
+    parents,
+    exclude,
+    where: isImage ? 'the image copied from' : 'the build context',
+    hint: isImage
+      ? undefined
+      : 'paths are relative to the directory given as build({ context }), and a .dockerignore there may leave them out',
+  }
+}
+
+/** One thing that was found, and the directories of its path that are kept; undefined when none are. */
+export interface PlannedMatch extends SourceMatch {
+  readonly kept?: BytePath
+}
 
 /** What a `copy` will write, read once and known by its content. */
 export interface PlannedCopy {
-  readonly matches: readonly SourceMatch[]
+  readonly matches: readonly PlannedMatch[]
   /** SHA-256 of each file's bytes, in hex. */
   readonly digests: ReadonlyMap<SourceEntry, string>
   /** SHA-256 over names, modes, owners, link targets and contents; times do not count. */
@@ -36,28 +69,49 @@ function describe(entry: SourceEntry, digest: string | undefined): string {
   ])
 }
 
-function pathsOf(step: CopyStep): readonly string[] {
-  return step.source.kind === 'memory' ? ['.'] : step.source.paths
+/** The directories of a match's path that are kept: those behind as many names as stand before `/./`. */
+function keptOf(pattern: string, match: SourceMatch): BytePath {
+  const at = pattern.indexOf('/./')
+  const before =
+    at < 0
+      ? 0
+      : pattern
+          .slice(0, at)
+          .split('/')
+          .filter((name) => name !== '' && name !== '.').length
+  return match.path.split('/').slice(before, -1).join('/')
 }
 
-/** Finds and digests all that `step` copies. `context_invalid` when a path names nothing. */
-export async function planCopy(step: CopyStep, source: FileSource, signal?: AbortSignal): Promise<PlannedCopy> {
+/** A match without what `exclude` names: patterns are relative to a directory that is copied, and to where a file is. */
+function without(match: SourceMatch, exclude: IgnorePatterns | undefined): SourceMatch | undefined {
+  if (!exclude) return match
+  const [root] = match.entries
+  if (root && root.kind !== 'directory') return exclude.ignores(textPath(match.name)) ? undefined : match
+  const left = new Set(match.entries.filter(({ path }) => path === '' || !exclude.ignores(textPath(path))).map(({ path }) => path))
+  // A directory of which something is left stays, whatever is said of itself.
+  for (const path of [...left])
+    for (let parent = posix.dirname(path); parent !== '.' && !left.has(parent); parent = posix.dirname(parent)) left.add(parent)
+  return { ...match, entries: match.entries.filter(({ path }) => left.has(path)) }
+}
+
+/** Finds and digests all that is copied. `context_invalid` when a path names nothing. */
+export async function planCopy(request: CopyRequest, source: FileSource, signal?: AbortSignal): Promise<PlannedCopy> {
   const hash = createHash('sha256')
   const digests = new Map<SourceEntry, string>()
-  const matches: SourceMatch[] = []
-  for (const path of pathsOf(step)) {
-    const found = await source.find(path)
+  const matches: PlannedMatch[] = []
+  const exclude = request.exclude && new IgnorePatterns(request.exclude)
+  for (const path of request.paths) {
+    const found = await source.find(path.replaceAll('/./', '/'))
     if (found.length === 0) {
-      const where = step.source.kind === 'image' ? 'the image copied from' : 'the build context'
-      throw new StrakeError('context_invalid', `${where} has no ${JSON.stringify(path)}`, {
-        hint: step.source.kind === 'context' ? 'paths are relative to the directory given as build({ context })' : undefined,
-        details: { path },
-      })
+      throw new StrakeError('context_invalid', `${request.where} has no ${JSON.stringify(path)}`, { hint: request.hint, details: { path } })
     }
-    matches.push(...found)
+    for (const match of found) {
+      const left = without(match, exclude)
+      if (left) matches.push(request.parents ? { ...left, kept: keptOf(path, match) } : left)
+    }
   }
-  for (const { name, entries } of matches) {
-    hash.update(`${JSON.stringify(name)}\n`)
+  for (const { name, kept, entries } of matches) {
+    hash.update(`${JSON.stringify(kept === undefined ? name : [kept, name])}\n`)
     for (const entry of entries) {
       checkAborted(signal)
       if (entry.kind === 'file') digests.set(entry, await digestFile(source, entry))
@@ -67,39 +121,31 @@ export async function planCopy(step: CopyStep, source: FileSource, signal?: Abor
   return { matches, digests, content: hash.digest('hex') }
 }
 
-/**
- * Writes what was planned, where COPY of a Dockerfile would put it: a directory's content goes into the destination; a file
- * goes into it when it ends in `/` or is a directory already, and else becomes it. Missing parents are made.
- */
+/** The absolute path of a destination. */
+export function destinationOf(workdir: string, destination: string): BytePath {
+  return bytePath(posix.resolve('/', workdir, destination))
+}
+
+/** Whether a destination says by itself that it is a directory. */
+export function isDirectoryName(destination: string): boolean {
+  return /(^|\/)\.{0,2}$/.test(destination)
+}
+
+/** Writes what was planned into the image. Missing parents are made. */
 export async function carryOutCopy(
-  step: CopyStep,
+  { destination, parents }: Pick<CopyStep, 'destination' | 'parents'>,
   planned: PlannedCopy,
   source: FileSource,
   writer: RootWriter,
   workdir: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const destination = bytePath(posix.resolve('/', workdir, step.destination))
-  const place = await writer.paths.resolve(destination)
-  const isDirectory = /(^|\/)\.{0,2}$/.test(step.destination) || isType(place.record, 'directory')
-  if (planned.matches.length > 1 && !isDirectory) {
-    throw new StrakeError('invalid_argument', `destination must end in "/": the pattern names ${planned.matches.length} files`, {
-      details: { argument: 'destination' },
-    })
-  }
-  for (const { name, entries } of planned.matches) {
-    const [root, ...rest] = entries
-    if (!root) continue
-    if (root.kind === 'directory') {
-      if (place.record) await writer.directory(place.path)
-      else await writer.put(root, place.path, source, undefined)
-    } else {
-      await writer.put(root, isDirectory ? joinPath(place.path, name) : place.path, source, planned.digests.get(root))
-    }
-    for (const entry of rest) {
-      checkAborted(signal)
-      await writer.put(entry, joinPath(place.path, entry.path), source, planned.digests.get(entry))
-    }
+  const place = await writer.paths.resolve(destinationOf(workdir, destination))
+  const isDirectory = parents === true || isDirectoryName(destination) || isType(place.record, 'directory')
+  for (const { entry, path, digest, isTop } of placements(planned, place.path, isDirectory)) {
+    checkAborted(signal)
+    if (isTop && path === place.path && place.record) await writer.directory(path)
+    else await writer.put(entry, path, source, digest)
   }
   await writer.finish()
 }

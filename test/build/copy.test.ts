@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { carryOutCopy, planCopy } from '../../lib/build/copy.ts'
+import { carryOutCopy, planCopy, requestOf } from '../../lib/build/copy.ts'
 import { ContextDirectory } from '../../lib/build/files/context-directory.ts'
 import { MemoryFiles } from '../../lib/build/files/memory.ts'
 import { lookUpOwner } from '../../lib/build/files/owner.ts'
@@ -45,7 +45,7 @@ async function copy(
   const source = step.source.kind === 'memory' ? new MemoryFiles(step.source.files) : new ContextDirectory(join(directory, 'context'))
   const agent = new DirectoryAgent(root)
   const writer = new RootWriter(agent, { canChown: true, epoch: 1000, ...wish.writer, chmod: step.chmod })
-  await carryOutCopy(step, await planCopy(step, source), source, writer, wish.workdir ?? '/')
+  await carryOutCopy(step, await planCopy(requestOf(step), source), source, writer, wish.workdir ?? '/')
   return { root, tree: list(root, ''), agent }
 }
 
@@ -193,7 +193,7 @@ test('a file that changes after it was looked at stops the copy', async () => {
   layOut(join(directory.path, 'image'), {})
   const step = copyStep('f', '/')
   const source = new ContextDirectory(join(directory.path, 'context'))
-  const planned = await planCopy(step, source)
+  const planned = await planCopy(requestOf(step), source)
   writeFileSync(join(directory.path, 'context/f'), 'after!')
   const writer = new RootWriter(new DirectoryAgent(join(directory.path, 'image')), { canChown: false, epoch: 0 })
   const error = await carryOutCopy(step, planned, source, writer, '/').catch((thrown: StrakeError) => thrown)
@@ -205,7 +205,7 @@ test('the key of a copy follows contents, names and modes, and not times', async
   using directory = temporaryDirectory('copy')
   const context = join(directory.path, 'context')
   layOut(context, { 'd/f': 'x' })
-  const key = async () => (await planCopy(copyStep('d', '/'), new ContextDirectory(context))).content
+  const key = async () => (await planCopy(requestOf(copyStep('d', '/')), new ContextDirectory(context))).content
   const first = await key()
   utimesSync(join(context, 'd/f'), 1, 1)
   assert.is(await key(), first)

@@ -13,7 +13,17 @@ import {
 import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../../errors/index.ts'
-import { type BytePath, bytePath, type EntryKind, type FileSource, opPath, type SourceEntry, type SourceMatch, textPath } from './entry.ts'
+import {
+  type BytePath,
+  bytePath,
+  type EntryKind,
+  type FileSource,
+  opPath,
+  type PathFilter,
+  type SourceEntry,
+  type SourceMatch,
+  textPath,
+} from './entry.ts'
 import { isPattern, matcher } from './pattern.ts'
 
 const maxLinks = 40
@@ -46,9 +56,11 @@ function errnoOf(error: unknown): string {
  */
 export class ContextDirectory implements FileSource {
   readonly #root: BytePath
+  readonly #filter: PathFilter | undefined
 
-  /** Rejects with `context_invalid` when `path` is no directory. */
-  constructor(path: string) {
+  /** Throws `context_invalid` when `path` is no directory. What `filter` ignores counts as not there. */
+  constructor(path: string, filter?: PathFilter) {
+    this.#filter = filter
     try {
       this.#root = realpathSync(path, { encoding: 'buffer' }).toString('latin1').replace(/\/$/, '')
       if (!lstatSync(opPath(`${this.#root}/`)).isDirectory()) throw new Error('not a directory')
@@ -64,7 +76,7 @@ export class ContextDirectory implements FileSource {
     for (const { path, real } of found) {
       const entries: SourceEntry[] = []
       await this.#collect(real, '', this.#stat(real), entries)
-      matches.push({ name: posix.basename(path), entries })
+      if (entries.length > 0) matches.push({ path, name: posix.basename(path), entries })
     }
     return matches
   }
@@ -143,7 +155,10 @@ export class ContextDirectory implements FileSource {
         : stats.isSymbolicLink()
           ? 'link'
           : undefined
+    const isIgnored = origin !== '' && this.#filter?.ignores(textPath(origin)) === true
+    if (isIgnored && !(kind === 'directory' && this.#filter?.hasExceptions)) return
     if (!kind) throw invalid(origin, 'is neither file, directory nor link')
+    const at = entries.length
     entries.push({
       kind,
       path,
@@ -162,6 +177,8 @@ export class ContextDirectory implements FileSource {
       const child = origin ? `${origin}/${name}` : name
       await this.#collect(child, path ? `${path}/${name}` : name, this.#stat(child), entries)
     }
+    // Of an ignored directory only the way to what is not ignored is left.
+    if (isIgnored && entries.length === at + 1) entries.length = at
   }
 
   #absolute(path: BytePath): Buffer {

@@ -40,6 +40,8 @@ export interface SourceEntry {
 
 /** What one path of a `copy` stands for. */
 export interface SourceMatch {
+  /** What was found, by its names from the root of the source. */
+  readonly path: BytePath
   /** The last name of the path: what a file is called when it is copied into a directory. */
   readonly name: BytePath
   /** The named thing first, then what is below it, parents before children, sorted. */
@@ -52,4 +54,12 @@ export interface FileSource extends AsyncDisposable {
   find(pattern: string): Promise<readonly SourceMatch[]>
   /** The bytes of a file. */
   read(entry: SourceEntry): AsyncIterable<Buffer>
+}
+
+/** What of a source counts as not there. */
+export interface PathFilter {
+  /** @param path relative to the root of the source, without `./` */
+  ignores(path: string): boolean
+  /** Whether something below an ignored directory may not be ignored. */
+  readonly hasExceptions: boolean
 }

@@ -1,7 +1,16 @@
 import { posix } from 'node:path'
 import type { FileRecord } from '../../sys/index.ts'
 import type { Agent } from '../../zygote/index.ts'
-import { type BytePath, bytePath, type EntryKind, type FileSource, type SourceEntry, type SourceMatch, textPath } from './entry.ts'
+import {
+  type BytePath,
+  bytePath,
+  type EntryKind,
+  type FileSource,
+  type PathFilter,
+  type SourceEntry,
+  type SourceMatch,
+  textPath,
+} from './entry.ts'
 import { isPattern, matcher } from './pattern.ts'
 import { isType, joinPath, openFile, RootPaths, readOpened } from './root-paths.ts'
 
@@ -9,13 +18,21 @@ function kindOf(record: FileRecord): EntryKind | undefined {
   return (['file', 'directory', 'link'] as const).find((kind) => isType(record, kind))
 }
 
+export interface ImageFilesOptions {
+  /** Whose files they are plays no part, as in a build context: all are root's, without xattrs. */
+  readonly isContext?: boolean
+  readonly filter?: PathFilter | undefined
+}
+
 /** The files of another image, through a confined agent whose root that image is. Owns the agent's owner through `release`. */
 export class ImageFiles implements FileSource {
+  readonly #options: ImageFilesOptions
   readonly #agent: Agent
   readonly #paths: RootPaths
   readonly #release: () => Promise<void>
 
-  constructor(agent: Agent, release: () => Promise<void>) {
+  constructor(agent: Agent, release: () => Promise<void>, options: ImageFilesOptions = {}) {
+    this.#options = options
     this.#agent = agent
     this.#paths = new RootPaths(agent)
     this.#release = release
@@ -29,7 +46,8 @@ export class ImageFiles implements FileSource {
       if (!record) continue
       const entries: SourceEntry[] = []
       await this.#collect(real, '', record, entries)
-      matches.push({ name: posix.basename(path), entries })
+      if (entries.length === 0) continue
+      matches.push({ path: path.slice(1), name: posix.basename(path), entries })
     }
     return matches
   }
@@ -62,22 +80,30 @@ export class ImageFiles implements FileSource {
   async #collect(origin: BytePath, path: BytePath, record: FileRecord, entries: SourceEntry[]): Promise<void> {
     const kind = kindOf(record)
     if (!kind) return
+    const { isContext, filter } = this.#options
+    const isIgnored = origin !== '/' && filter?.ignores(textPath(origin.slice(1))) === true
+    if (isIgnored && !(kind === 'directory' && filter?.hasExceptions)) return
+    const at = entries.length
     entries.push({
       kind,
       path,
       origin,
       mode: record.mode & 0o7777,
-      uid: record.uid,
-      gid: record.gid,
+      uid: isContext ? 0 : record.uid,
+      gid: isContext ? 0 : record.gid,
       mtime: record.mtimeSec,
       size: kind === 'file' ? record.size : 0,
       target: record.target.toString('latin1'),
-      xattrs: new Map([...record.xattrs].filter(([name]) => !name.includes('overlay.') && !name.startsWith('security.selinux'))),
+      xattrs: new Map(
+        [...record.xattrs].filter(([name]) => !isContext && !name.includes('overlay.') && !name.startsWith('security.selinux')),
+      ),
     })
     if (kind !== 'directory') return
     for (const child of await this.#paths.list(origin)) {
       const name = child.name.toString('latin1')
       await this.#collect(joinPath(origin, name), path ? `${path}/${name}` : name, child, entries)
     }
+    // Of an ignored directory only the way to what is not ignored is left.
+    if (isIgnored && entries.length === at + 1) entries.length = at
   }
 }

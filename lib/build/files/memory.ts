@@ -17,7 +17,7 @@ export class MemoryFiles implements FileSource {
       ([path, file]): SourceEntry => ({ ...shared, kind: 'file', path, origin: path, mode: file.mode, size: file.content.length }),
     )
     const root: SourceEntry = { ...shared, kind: 'directory', path: '', origin: '', mode: 0o755, size: 0 }
-    return Promise.resolve([{ name: posix.basename('/'), entries: [root, ...entries] }])
+    return Promise.resolve([{ path: '', name: posix.basename('/'), entries: [root, ...entries] }])
   }
 
   async *read(entry: SourceEntry): AsyncIterable<Buffer> {
