@@ -2,6 +2,7 @@ import { StrakeError } from '../errors/index.ts'
 import { prepareAdd } from './add-step.ts'
 import { withArguments } from './arguments.ts'
 import { openBase } from './bases.ts'
+import { beginStage, contextOf, settledSteps } from './begin.ts'
 import { type CachedStep, cacheKey } from './cache.ts'
 import { type BuildContext, type PreparedStep, timeOf } from './context.ts'
 import { prepareCopy } from './copy-step.ts'
@@ -24,11 +25,18 @@ export interface Advance {
 export async function advance(before: Stage | undefined, step: Step, context: BuildContext, reporter: Reporter): Promise<Advance> {
   checkAborted(context.options.signal)
   if (step.kind === 'from') {
-    const stage = await openBase(step.base, { ...context, onPull: reporter.pull })
-    return { stage: { ...stage, hasOwnCmd: false }, isCached: false }
+    const begun = beginStage(await openBase(step.base, { ...context, onPull: reporter.pull }), step)
+    return await advanceAll(begun.stage, begun.triggers, context, reporter)
   }
   if (before === undefined) throw new Error(`${step.kind} without a stage`)
-  return await advanced(before, step, { ...context, onPull: reporter.pull }, reporter)
+  return await advanced(before, step, { ...contextOf(before, context), onPull: reporter.pull }, reporter)
+}
+
+/** The stage after steps that nobody has seen before: what an instruction of a Dockerfile turned out to be. */
+async function advanceAll(stage: Stage, steps: readonly Step[], context: BuildContext, reporter: Reporter): Promise<Advance> {
+  let next: Advance = { stage, isCached: false }
+  for (const step of steps) next = await advance(next.stage, step, context, reporter)
+  return next
 }
 
 async function advanced(stage: Stage, step: Exclude<Step, { kind: 'from' }>, context: BuildContext, reporter: Reporter): Promise<Advance> {
@@ -44,6 +52,10 @@ async function advanced(stage: Stage, step: Exclude<Step, { kind: 'from' }>, con
         stage: withArguments(extend(stage, { name: describeStep(step), created: stage.created }), step, context.options),
         isCached: false,
       }
+    case 'maintainer':
+      return { stage: { ...extend(stage, { name: describeStep(step), created: stage.created }), author: step.author }, isCached: false }
+    case 'late':
+      return await advanceAll(stage, settledSteps(step, stage), context, reporter)
     case 'workdir': {
       const moved = { ...stage, settings: applyWorkdir(stage.settings, step.path) }
       return await layered(moved, step, prepareWorkdir(workdirOf(moved.settings), stage, context), context, reporter)
@@ -71,6 +83,8 @@ async function layered(stage: Stage, step: Step, prepared: PreparedStep, context
     keys.push(key)
     const found = context.options.noCache ? undefined : await context.cache.get(key)
     if (found) return { stage: extend(stage, { name, ...(await remember(keys, found, context, key)) }), isCached: true }
+    // What follows may be dear to compute: an image would be unpacked only to be looked at.
+    if (context.remoteCaches.some((cache) => cache.has(key))) break
   }
   const { record, isCached } = await once(keys, context, async () => {
     const layer = await context.slots.run(async () => {

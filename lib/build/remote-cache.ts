@@ -57,6 +57,10 @@ export class RemoteCache {
     }
   }
 
+  has(key: string): boolean {
+    return this.#records.has(key)
+  }
+
   /** The record of a step, its layer in the store now. */
   async get(key: string): Promise<CachedStep | undefined> {
     const record = this.#records.get(key)

@@ -1,0 +1,284 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { type BuildEvent, type BuildOptions, buildImage, type Step } from '../../lib/build/index.ts'
+import { StrakeError } from '../../lib/errors/index.ts'
+import { image } from '../../lib/fluent/image-builder.ts'
+import { type ImageData, Images } from '../../lib/images/index.ts'
+import { registry } from '../../lib/index.ts'
+import { Store } from '../../lib/store/index.ts'
+import { temporaryDirectory } from '../support/temporary.ts'
+import { test } from '../support/uvu.ts'
+import { type FakeCommand, FakeRuntime } from './fake-runtime.ts'
+
+interface Bench {
+  readonly runtime: FakeRuntime
+  readonly store: Store
+  build(app: { readonly steps: readonly Step[] }, options?: BuildOptions): Promise<ImageData>
+  /** The first words of the commands that were run, sorted. */
+  ran(): string[]
+}
+
+async function withBench(behave: FakeCommand, work: (bench: Bench) => Promise<void>): Promise<void> {
+  using directory = temporaryDirectory('graph')
+  const store = await Store.open(join(directory.path, 'store'))
+  const runtime = new FakeRuntime(store, behave)
+  await work({
+    runtime,
+    store,
+    build: async ({ steps }, options) => {
+      using _ = store.hold()
+      return await buildImage(steps, options ?? {}, runtime)
+    },
+    ran: () => runtime.commands.map(({ argv }) => argv[0] ?? '').sort(),
+  })
+  assert.is(runtime.left, 0, 'every layer was committed or discarded')
+  assert.equal(readdirSync(store.path('tmp')), [], 'nothing is left in tmp')
+  assert.equal(
+    readdirSync(store.path('locks')).filter((name) => name.startsWith('step-')),
+    [],
+    'no lock of a step is left',
+  )
+}
+
+async function failure(work: Promise<unknown>): Promise<StrakeError> {
+  try {
+    await work
+  } catch (error) {
+    if (error instanceof StrakeError) return error
+    throw error
+  }
+  throw new Error('it did not fail')
+}
+
+/** Lets nobody on before so many have come. */
+function meeting(count: number): () => Promise<void> {
+  let arrived = 0
+  let open: () => void = () => {}
+  const all = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return async () => {
+    arrived += 1
+    if (arrived === count) open()
+    const tooLate = new Promise((_, reject) => {
+      setTimeout(() => reject(new Error(`only ${arrived} of ${count} came`)), 10_000).unref()
+    })
+    await Promise.race([all, tooLate])
+  }
+}
+
+const scratch = image('scratch')
+const branches = (count: number): (typeof scratch)[] => Array.from({ length: count }, (_, index) => scratch.run([`branch-${index}`]))
+const joined = (parts: readonly (typeof scratch)[]): typeof scratch =>
+  parts.reduce((app, from, index) => app.copy('/', `/part-${index}/`, { from }), scratch)
+
+test('independent branches are carried out at once', async () => {
+  const meet = meeting(3)
+  await withBench(
+    async () => {
+      await meet()
+      return {}
+    },
+    async ({ build, ran }) => {
+      await build(joined(branches(3)), { parallel: 3 })
+      assert.equal(ran(), ['branch-0', 'branch-1', 'branch-2'])
+    },
+  )
+})
+
+test('no more of them than `parallel` says', async () => {
+  let [running, most] = [0, 0]
+  const behave: FakeCommand = async () => {
+    running += 1
+    most = Math.max(most, running)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    running -= 1
+    return {}
+  }
+  for (const parallel of [1, 2]) {
+    most = 0
+    await withBench(behave, async ({ build, ran }) => {
+      await build(joined(branches(5)), { parallel })
+      assert.is(ran().length, 5)
+      assert.is(most, parallel)
+    })
+  }
+})
+
+test('a step that several branches begin with is carried out once: the same value, or an equal one', () =>
+  withBench(
+    () => ({}),
+    async ({ build, ran }) => {
+      const base = scratch.run(['base'])
+      const again = image('scratch').run(['base'])
+      await build(joined([base.run(['one']), base.run(['two']), again.run(['three'])]), { parallel: 4 })
+      assert.equal(ran(), ['base', 'one', 'three', 'two'])
+    },
+  ))
+
+test('without a cache, too, equal steps of one build are carried out once, and those of the next one anew', () =>
+  withBench(
+    () => ({}),
+    async ({ build, ran }) => {
+      const app = joined([scratch.run(['same']), image('scratch').run(['same'])])
+      await build(app, { noCache: true, parallel: 4 })
+      assert.equal(ran(), ['same'])
+      await build(app, { noCache: true, parallel: 4 })
+      assert.equal(ran(), ['same', 'same'])
+    },
+  ))
+
+test('builds at the same time carry an equal step out once; the others wait for it', async () => {
+  const slow: FakeCommand = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    return {}
+  }
+  await withBench(slow, async ({ build, ran }) => {
+    const cached: boolean[] = []
+    const onProgress = (event: BuildEvent): void => {
+      if (event.type === 'step' && event.index === 2) cached.push(event.cached)
+    }
+    const all = await Promise.all([1, 2, 3, 4].map(() => build(image('scratch').run(['shared']).run(['more']), { onProgress })))
+    assert.equal(ran(), ['more', 'shared'])
+    assert.equal(cached.sort(), [false, true, true, true])
+    assert.is(new Set(all.map(({ digest }) => digest)).size, 1)
+  })
+})
+
+test('a diamond of thirty stages: each once, and what joins them sees all of them', () =>
+  withBench(
+    () => ({}),
+    async ({ build, ran }) => {
+      const base = scratch.run(['base'])
+      const middle = Array.from({ length: 28 }, (_, index) => base.run([`middle-${index}`]))
+      const built = await build(joined(middle), { parallel: 4 })
+      assert.is(ran().length, 29)
+      assert.is(built.history.length, 28)
+    },
+  ))
+
+test('the step that fails first is the failure; the others are ended, and their branches not gone on with', async () => {
+  const meet = meeting(2)
+  const behave: FakeCommand = async ({ argv: [name], signal }) => {
+    await meet()
+    if (name === 'bad') return { exitCode: 3 }
+    await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
+    return { exitCode: null, signal: 'SIGKILL' }
+  }
+  await withBench(behave, async ({ build, ran }) => {
+    const events: BuildEvent[] = []
+    const app = joined([scratch.run(['bad']).run(['after-bad']), scratch.run(['patient']).run(['after-patient'])])
+    const error = await failure(build(app, { parallel: 4, onProgress: (event) => events.push(event) }))
+    assert.is(error.code, 'build_failed')
+    assert.is(error.details?.step, 'RUN ["bad"]')
+    assert.equal(ran(), ['bad', 'patient'])
+    const failed = events.flatMap((event) => (event.type === 'failed' ? [event.name] : []))
+    assert.is(failed[0], 'RUN ["bad"]')
+    assert.is(failed.length, 2, 'and that which was ended')
+  })
+})
+
+test('an abort ends every branch, and the steps that were finished stay', async () => {
+  const meet = meeting(2)
+  const control = new AbortController()
+  const behave: FakeCommand = async ({ argv: [name], signal }) => {
+    if (name === 'first') return {}
+    if (control.signal.aborted) return {}
+    await meet()
+    queueMicrotask(() => control.abort(new Error('enough')))
+    await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
+    return { exitCode: null, signal: 'SIGKILL' }
+  }
+  await withBench(behave, async ({ build, ran }) => {
+    const base = scratch.run(['first'])
+    const app = joined([base.run(['one']), base.run(['two'])])
+    const error = await failure(build(app, { parallel: 4, signal: control.signal }))
+    assert.is(error.code, 'aborted')
+    assert.is((error.cause as Error).message, 'enough')
+    await build(app)
+    assert.equal(ran(), ['first', 'one', 'one', 'two', 'two'])
+  })
+})
+
+test('a chain that cannot be is refused before any step is carried out, wherever it is', () =>
+  withBench(
+    () => ({}),
+    async ({ build, ran }) => {
+      for (const bad of [scratch.run(['x']).from('scratch'), image().run(['x'])]) {
+        assert.is((await failure(build(bad))).code, 'invalid_argument')
+        assert.is((await failure(build(joined([scratch.run(['y']), bad])))).code, 'invalid_argument')
+      }
+      assert.equal(ran(), [])
+    },
+  ))
+
+test('steps are counted over all branches, and each event says which it is of', () =>
+  withBench(
+    () => ({}),
+    async ({ build }) => {
+      const events: BuildEvent[] = []
+      await build(joined(branches(2)), { onProgress: (event) => events.push(event) })
+      const ended = events.flatMap((event) => (event.type === 'step' ? [event] : []))
+      assert.equal(ended.map(({ index }) => index).sort(), [1, 2, 3, 4, 5])
+      assert.equal([...new Set(ended.map(({ total }) => total))], [5])
+      for (const { index } of ended) {
+        const kinds = events.filter((event) => event.index === index).map(({ type }) => type)
+        assert.equal([kinds.at(0), kinds.at(-1)], ['start', 'step'])
+      }
+    },
+  ))
+
+test('options of the graph that are none are refused', () =>
+  withBench(
+    () => ({}),
+    async ({ build, ran }) => {
+      const wrong = [
+        { parallel: 0 },
+        { parallel: 1.5 },
+        { cacheFrom: 5 },
+        { cacheFrom: [{ reference: 7 }] },
+        { cacheTo: { refrence: 'x' } },
+        { cacheTo: `127.0.0.1:1/x@sha256:${'0'.repeat(64)}` },
+      ]
+      for (const options of wrong) {
+        const error = await failure(build(scratch.run(['x']), options as unknown as BuildOptions))
+        assert.is(error.code, 'invalid_argument', JSON.stringify(options))
+      }
+      assert.equal(ran(), [])
+    },
+  ))
+
+test('a cache in a registry: another store carries nothing out, has the same image, and no name of the cache stays behind', async () => {
+  using directory = temporaryDirectory('graph-registry')
+  await using server = await registry({ port: 0, root: join(directory.path, 'registry') })
+  const cacheTo = `${server.host}/caches/app:main`
+  const append: FakeCommand = ({ argv }) => ({ exitCode: argv[0] === 'bad' ? 1 : 0 })
+  const make = (last: string): typeof scratch => {
+    const part = scratch.copy({ f: 'x'.repeat(10_000) }, '/d/').run(['part'])
+    return scratch.copy({ g: 'own' }, '/').copy('/d', '/e/', { from: part }).run([last])
+  }
+  let digest = ''
+  await withBench(append, async ({ build, ran, store }) => {
+    digest = (await build(make('last'), { cacheTo, parallel: 2 })).digest
+    assert.equal(ran(), ['last', 'part'])
+    assert.is((await new Images(store).list()).length, 1, 'the image alone')
+  })
+  await withBench(append, async ({ build, ran, runtime, store }) => {
+    // The fake runtime cannot unpack: all layers but those of the changed step are taken as they are.
+    const built = await build(make('last'), { cacheFrom: [`${server.host}/caches/none:main`, cacheTo] })
+    assert.is(built.digest, digest)
+    assert.equal([ran(), runtime.opened], [[], 0])
+    for (const layer of built.layers) assert.ok(await store.blobs.has(layer.digest))
+    assert.is((await build(make('last'))).digest, digest, 'and knows it by itself from then on')
+  })
+  await withBench(append, async ({ build, ran }) => {
+    await build(make('last'), { cacheFrom: { reference: '127.0.0.1:1/nobody:there' } })
+    assert.equal(ran(), ['last', 'part'])
+  })
+  await withBench(append, async ({ build }) => {
+    assert.is((await failure(build(make('last'), { cacheTo: '127.0.0.1:1/nobody:there' }))).code, 'registry_unavailable')
+  })
+})
+
+test.run()
