@@ -1,6 +1,7 @@
 import type { ImageData } from '../images/index.ts'
 import type { StoredLayer } from '../layers/index.ts'
 import type { UnpackOptions } from '../registry/index.ts'
+import type { MountSpec } from '../rootfs/index.ts'
 import type { Digest, Store } from '../store/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import type { BuildNetwork } from './step.ts'
@@ -17,6 +18,10 @@ export interface BuildCommand {
   /** Milliseconds. */
   readonly timeout?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Mounts of its own. Default none. */
+  readonly mounts?: readonly MountSpec[] | undefined
+  /** A directory of the zygote that lies over the layers, with the mount points that they lack. */
+  readonly points?: string | undefined
   readonly onOutput?: ((stream: 'stdout' | 'stderr', data: Uint8Array) => void) | undefined
 }
 
@@ -30,6 +35,8 @@ export interface BuildCommandResult {
 /** A fresh upper over some snapshots, in the making. Exactly one of `commit` and `discard` ends it. */
 export interface BuildLayer {
   readonly id: string
+  /** A directory that goes with this layer, on the host and as the zygote sees it; made by whoever needs it. */
+  readonly directory: { readonly path: string; readonly zygotePath: string }
   /** An agent whose root is the merged view of lowers and upper, with nothing else mounted in it. Closed by `commit` and `discard`. */
   agent(): Promise<Agent>
   /** Runs a command in a container on this layer, to its end and that of everything it started. Resolves whatever the exit code. */
@@ -47,6 +54,10 @@ export interface BuildRuntime {
   readonly canChown: boolean
   /** Makes sure that every layer of `image` is unpacked in `snapshots/`; with `ready`, beside its download. */
   unpack(image: Pick<ImageData, 'layers'>, options?: UnpackOptions): Promise<void>
+  /** An agent whose root is a directory of the store, as the zygote sees it (`/store/…`). */
+  agentFor(path: string): Promise<Agent>
+  /** Where the snapshots `chain`, the bottom one first, lie for the zygote, the top one first. */
+  layerPaths(chain: readonly Digest[]): readonly string[]
   /** A fresh upper over the snapshots `lowers`, the bottom one first; none for an empty root. */
   openLayer(
     lowers: readonly Digest[],

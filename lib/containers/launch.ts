@@ -65,6 +65,7 @@ export interface ContainerRequest {
   readonly layers?: readonly string[]
   /** See ContainerSpec. */
   readonly work?: string
+  readonly mounts?: ContainerSpec['mounts']
   readonly fault?: { readonly index: number; readonly errno: number } | undefined
 }
 
@@ -102,6 +103,7 @@ async function specParts(
       cgroups: limited.cgroups,
       command: commandSpec(request.argv, options, { config: image.config, user, hostname, ...limitsIn(users, limited) }),
       work: request.work,
+      mounts: request.mounts,
       config: image.config,
     })
   }

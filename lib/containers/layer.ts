@@ -6,7 +6,7 @@ import type { Descriptor, Digest } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
 import { type Agent, type ChildExit, confined } from '../zygote/index.ts'
 import type { ContainerDirectory } from './directory.ts'
-import { launchContainer, layerPaths, layersOf, settleContainer } from './launch.ts'
+import { type ContainerRequest, launchContainer, layerPaths, layersOf, settleContainer } from './launch.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Launched, Process, type ProcessResult, type Stdio } from './process.ts'
 import type { Runtime } from './runtime.ts'
@@ -21,6 +21,10 @@ export interface LayerCommand {
   readonly userns?: 'private' | 'shared' | undefined
   readonly timeout?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Mounts of its own. Default none. */
+  readonly mounts?: ContainerRequest['mounts']
+  /** A directory of the zygote that lies over the layers, with the mount points that they lack. */
+  readonly points?: string | undefined
   readonly onOutput?: ((stream: 'stdout' | 'stderr', data: Uint8Array) => void) | undefined
 }
 
@@ -73,6 +77,11 @@ export class LayerInProgress {
     this.id = this.#directory.id
   }
 
+  /** The directory that goes with this layer, on the host and as the zygote sees it: for what its commands need. */
+  get directory(): Pick<ContainerDirectory, 'path' | 'zygotePath'> {
+    return this.#directory
+  }
+
   /** `volatile` marks a work directory as used: each mount of the upper gets one of its own. */
   #nextDirectory(): ContainerDirectory {
     this.#mounts += 1
@@ -120,7 +129,8 @@ export class LayerInProgress {
           argv: command.argv,
           options,
           directory,
-          layers: layerPaths(this.#lowers),
+          layers: command.points === undefined ? layerPaths(this.#lowers) : [command.points, ...layerPaths(this.#lowers)],
+          mounts: command.mounts,
           work: `work${this.#mounts}`,
         },
         stdio,
@@ -171,6 +181,8 @@ export async function buildRuntime(runtime: Runtime): Promise<{
   readonly canChown: boolean
   unpack(image: Pick<ImageData, 'layers'>, options?: SnapshotOptions): Promise<void>
   openLayer(lowers: readonly Digest[], options?: { readonly scaffold?: boolean | undefined }): Promise<LayerInProgress>
+  agentFor(path: string): Promise<Agent>
+  layerPaths(chain: readonly Digest[]): readonly string[]
 }> {
   const { ids } = await runtime.zygote()
   return {
@@ -182,5 +194,7 @@ export async function buildRuntime(runtime: Runtime): Promise<{
       await layersOf(runtime, image, options?.signal, options)
     },
     openLayer: async (lowers, options) => new LayerInProgress(runtime, lowers, options),
+    agentFor: (path) => runtime.agentFor(path),
+    layerPaths,
   }
 }

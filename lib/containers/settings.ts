@@ -266,6 +266,7 @@ export interface ContainerFacts {
   readonly command: CommandSpec
   readonly work?: string | undefined
   readonly config: ExecutionConfig
+  readonly mounts?: ContainerSpec['mounts']
 }
 
 /** To tmpfs 0 is no bound at all. */
@@ -297,6 +298,7 @@ export function containerSpec(options: ContainerOptions, facts: ContainerFacts):
     readonlyRoot: options.readonly ?? false,
     network,
     files: engineFiles(network, facts.hostname),
+    ...(facts.mounts ? { mounts: facts.mounts } : {}),
     directories: volumeDirectories(facts.config),
     shmSize: options.shmSize === undefined ? standardShm : sharedMemory(options.shmSize),
     maskedPaths: masked,

@@ -76,7 +76,7 @@ export function planOf(spec: ContainerSpec): Plan {
     ...(spec.domainname === undefined ? [] : ([{ op: 'setDomainname', name: spec.domainname }] satisfies Op[])),
     ...upperOps,
     ...overlayOps({ lowers: spec.layers, upper, work, volatile: spec.volatile }),
-    ...enterRootOps(spec.files, { readonly: spec.readonlyRoot }),
+    ...enterRootOps(spec.files, { readonly: spec.readonlyRoot, mounts: spec.mounts }),
     ...spec.directories.flatMap(makeDirectories),
     ...beforeCommand(command),
     ...confinement.early,

@@ -1,5 +1,5 @@
 import type { ContainerUser, PrivateUsers } from '../ids/index.ts'
-import type { EngineFiles, OverlaySpec } from '../rootfs/index.ts'
+import type { EngineFiles, MountSpec, OverlaySpec } from '../rootfs/index.ts'
 import type { CapabilityName, Rlimit, SeccompProfile } from './confinement/index.ts'
 
 /** A terminal's size in character cells. */
@@ -46,6 +46,8 @@ export interface ContainerSpec {
   readonly readonlyRoot: boolean
   readonly network: 'none' | 'host'
   readonly files: EngineFiles
+  /** Mounts of its own. Default none. */
+  readonly mounts?: readonly MountSpec[] | undefined
   /** Directories that are made where they are missing: the image's volumes. */
   readonly directories: readonly string[]
   /** Bytes of /dev/shm. */

@@ -1,4 +1,5 @@
 import { flags, layout, type Op } from '../sys/index.ts'
+import { type MountSpec, mountOps } from './mounts.ts'
 
 const { MS, MNT, O, RESOLVE } = flags
 
@@ -36,7 +37,10 @@ function attachTree(fromPath: string, path: string): Op {
 }
 
 /** Attaches what was prepared to the root mounted on `layout.root`, and makes that `/`. The slot `root` stays open. */
-export function enterRootOps(files: EngineFiles, options: { readonly readonly?: boolean | undefined } = {}): Op[] {
+export function enterRootOps(
+  files: EngineFiles,
+  options: { readonly readonly?: boolean | undefined; readonly mounts?: readonly MountSpec[] | undefined } = {},
+): Op[] {
   return [
     { op: 'open', path: layout.root, flags: O.O_PATH | O.O_DIRECTORY, out: 'root' },
     ...engineFile('hosts', files.hosts),
@@ -46,6 +50,7 @@ export function enterRootOps(files: EngineFiles, options: { readonly readonly?: 
     attachTree(layout.newProc, 'proc'),
     attachTree(layout.newSys, 'sys'),
     attachTree(layout.newDev, 'dev'),
+    ...mountOps(options.mounts ?? []),
     { op: 'fchdir', fd: 'root' },
     { op: 'pivotRoot', newRoot: '.', putOld: '.' },
     { op: 'umount', target: '.', flags: MNT.MNT_DETACH },

@@ -7,8 +7,8 @@ import { failedWith } from './files.ts'
 import { storeError } from './full.ts'
 import { isAlive, type Owner, ownedName, ownerIn } from './owner.ts'
 
-/** A thing of the store that may be held: a blob, a snapshot by the hex digits of its chainID, an image by its manifest (that a container runs). */
-export type HoldKey = `blob:${Digest}` | `snapshot:${string}` | `image:${Digest}`
+/** A thing of the store that may be held: a blob, a snapshot by the hex digits of its chainID, an image by its manifest (that a container runs), a cache of commands by its name. */
+export type HoldKey = `blob:${Digest}` | `snapshot:${string}` | `image:${Digest}` | `mount:${string}`
 
 export function blobKey(digest: Digest): HoldKey {
   return `blob:${digest}`

@@ -141,8 +141,9 @@ export function explain(op: Op['op'] | 'clone3', errno: string, failed?: Op): { 
   return { meaning: generalWords[errno as ErrnoName] ?? 'the kernel refused' }
 }
 
-/** Errors are logged: of a command's variables, which may be secrets, they tell the names only. */
+/** Errors are logged: of a command's variables, which may be secrets, they tell the names only, and of what is written, the length. */
 function withoutValues(op: Op): Op {
+  if (op.op === 'write' || op.op === 'writeFd') return { ...op, data: new Uint8Array(op.data.length) }
   if (op.op !== 'exec') return op
   const nameOnly = (each: string): string => (each.includes('=') ? `${each.slice(0, each.indexOf('='))}=…` : each)
   return { ...op, env: op.env.map(nameOnly) }

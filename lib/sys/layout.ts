@@ -19,6 +19,7 @@ export const layout = {
   newSys: '/t/sys',
   newDev: '/t/dev',
   newEtc: '/t/etc',
+  newMounts: '/t/mounts',
 } as const
 
 export const deviceNames = ['null', 'zero', 'full', 'random', 'urandom', 'tty'] as const

@@ -76,6 +76,7 @@ export function setupOps(store: string | undefined, options: { readonly hasOneId
       layout.newSys,
       layout.newDev,
       layout.newEtc,
+      layout.newMounts,
     ].map(directory),
     place('store', layout.store),
     place('proc', layout.proc),

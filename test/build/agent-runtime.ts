@@ -29,6 +29,14 @@ export class AgentRuntime implements BuildRuntime {
     await this.#snapshots.ensure(layers, (path) => confined(this.#zygote, path), { ownership: this.canChown })
   }
 
+  agentFor(path: string): Promise<Agent> {
+    return confined(this.#zygote, path)
+  }
+
+  layerPaths(chain: readonly Digest[]): readonly string[] {
+    return [...chain].reverse().map((each) => this.#snapshots.agentPath(each))
+  }
+
   async openLayer(lowers: readonly Digest[]): Promise<BuildLayer> {
     const name = ownedName()
     const { upper, work, ops } = freshUpper(`/store/containers/${name}`)
@@ -46,6 +54,7 @@ export class AgentRuntime implements BuildRuntime {
     let isOpen = true
     return {
       id: name,
+      directory: { path: this.store.path('containers', name), zygotePath: `/store/containers/${name}` },
       agent: open,
       run: async ({ argv, env, cwd }): Promise<BuildCommandResult> => {
         const child = (await open()).start({

@@ -37,6 +37,14 @@ export class FakeRuntime implements BuildRuntime {
     }
   }
 
+  agentFor(path: string): Promise<Agent> {
+    return Promise.resolve(new DirectoryAgent(path))
+  }
+
+  layerPaths(chain: readonly Digest[]): readonly string[] {
+    return chain.map((each) => this.snapshot(each)).reverse()
+  }
+
   async openLayer(lowers: readonly Digest[]): Promise<BuildLayer> {
     this.opened += 1
     this.left += 1
@@ -51,6 +59,7 @@ export class FakeRuntime implements BuildRuntime {
     }
     return {
       id: `fake-${this.opened}`,
+      directory: { path: root, zygotePath: root },
       agent: async (): Promise<Agent> => new DirectoryAgent(root),
       run: async (command) => {
         this.commands.push(command)
