@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { hostPlatform, type ImageData, type ImageSource, Images, importImage } from '../images/index.ts'
+import { hostPlatform, type ImageData, type ImageSource, Images, importImage, parsePlatform } from '../images/index.ts'
 import { type Digest, isDigest } from '../store/index.ts'
 import { cacheKey } from './cache.ts'
 import type { BuildContext } from './context.ts'
@@ -36,6 +36,12 @@ async function imported(source: ImageSource, context: BuildContext): Promise<Ima
   return image
 }
 
+/** The context for a base of another platform than the build's. */
+function forPlatform(platform: string | undefined, context: BuildContext): BuildContext {
+  if (platform === undefined) return context
+  return { ...context, options: { ...context.options, platform }, platform: parsePlatform(platform) }
+}
+
 /** What a stage starts from. Rejects with `image_not_found`, and as imports and pulls do. */
 export async function openBase(base: Base, context: BuildContext): Promise<Stage> {
   const { store } = context.runtime
@@ -56,7 +62,7 @@ export async function openBase(base: Base, context: BuildContext): Promise<Stage
       return { ...empty, settings: { Env: defaultEnvironment, Cmd: ['/bin/sh'] }, layers: [layer], history, platform: hostPlatform }
     }
     case 'reference':
-      return stageOf(await referencedImage(base.reference, context))
+      return stageOf(await referencedImage(base.reference, forPlatform(base.platform, context)))
     case 'image':
       return stageOf(base.image)
     case 'steps':

@@ -67,6 +67,10 @@ export function describeStep(step: Step): string {
       return `ARG ${describeArguments(step.defaults)}`
     case 'onbuild':
       return `ONBUILD ${step.instruction}`
+    case 'maintainer':
+      return `MAINTAINER ${step.author}`
+    case 'late':
+      return step.text
     case 'workdir':
       return `WORKDIR ${step.path}`
     case 'env':

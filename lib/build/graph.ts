@@ -16,6 +16,7 @@ export interface Vertex {
 export function basesOf(step: Step): readonly Base[] {
   if (step.kind === 'from') return [step.base]
   if (step.kind === 'copy') return step.source.kind === 'image' ? [step.source.base] : []
+  if (step.kind === 'late') return Object.values(step.bases ?? {})
   if (step.kind !== 'run') return []
   return (step.mounts ?? []).flatMap((mount) => ('from' in mount && mount.from ? [mount.from] : []))
 }

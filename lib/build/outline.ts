@@ -30,7 +30,9 @@ export function outlineOf(steps: readonly Step[]): Outline {
     } else if (step.kind === 'workdir') {
       config = applyWorkdir(config, step.path)
       layers = [...layers, placeholder(index, step)]
-    } else if (step.kind !== 'arg') {
+    } else if (step.kind === 'late') {
+      if (/^(run|copy|add|workdir)\b/i.test(step.text)) layers = [...layers, placeholder(index, step)]
+    } else if (step.kind !== 'arg' && step.kind !== 'maintainer') {
       config = applyStep(config, step)
     }
   }

@@ -9,12 +9,13 @@ export async function writeStage(store: Store, stage: Stage, tags: readonly stri
     for (const tag of tags) await images.tag(stage.origin, tag)
     return tags.length === 0 ? stage.origin : await images.get(stage.origin.digest)
   }
-  const { platform, created, settings, layers, history } = stage
+  const { platform, created, author, settings, layers, history } = stage
   return await images.put(
     {
       config: {
         platform,
         ...(created === undefined ? {} : { created }),
+        ...(author === undefined ? {} : { author }),
         config: settings,
         diffIds: layers.map(({ diffId }) => diffId),
         history,

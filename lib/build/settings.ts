@@ -46,7 +46,10 @@ function asSet(
   return { ...before, ...Object.fromEntries(names.map((name) => [name, {}])) }
 }
 
-function nanoseconds(name: 'Interval' | 'Timeout' | 'StartPeriod', milliseconds: number | undefined): Partial<HealthConfig> {
+function nanoseconds(
+  name: 'Interval' | 'Timeout' | 'StartPeriod' | 'StartInterval',
+  milliseconds: number | undefined,
+): Partial<HealthConfig> {
   return milliseconds === undefined ? {} : { [name]: Math.round(milliseconds * nanosecondsPerMillisecond) }
 }
 
@@ -87,6 +90,7 @@ export function applyStep(settings: ExecutionConfig, step: ConfigStep, hasOwnCmd
           ...nanoseconds('Interval', step.interval),
           ...nanoseconds('Timeout', step.timeout),
           ...nanoseconds('StartPeriod', step.startPeriod),
+          ...nanoseconds('StartInterval', step.startInterval),
           ...(step.retries === undefined ? {} : { Retries: step.retries }),
         },
       }

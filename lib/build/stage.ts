@@ -1,6 +1,7 @@
 import type { ExecutionConfig, HistoryEntry, ImageData, ImageLayer, Platform } from '../images/index.ts'
 import { chainIds, type StoredLayer } from '../layers/index.ts'
 import type { Digest } from '../store/index.ts'
+import type { FromStep } from './step.ts'
 
 /** A layer of the image that is built. */
 export type StageLayer = Omit<ImageLayer, 'chainId'>
@@ -17,6 +18,10 @@ export interface Stage {
   readonly hasOwnCmd: boolean
   /** What `arg` steps have set, by name: variables of `run`s, and no part of the image. */
   readonly args?: Readonly<Record<string, string>>
+  /** Who made it, if MAINTAINER of a Dockerfile says so. */
+  readonly author?: string
+  /** What the `from` of this stage says of the steps after it. */
+  readonly begun?: FromStep
   /** The image that this stage is, as long as no step has changed it. */
   readonly origin?: ImageData
 }

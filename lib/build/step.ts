@@ -1,5 +1,7 @@
 import type { ImageData } from '../images/index.ts'
 import type { Digest } from '../store/index.ts'
+import type { Escape } from './dockerfile/directives.ts'
+import type { Heredoc } from './dockerfile/heredoc.ts'
 import type { RunMount } from './mount.ts'
 import type { SecretSource } from './secret.ts'
 
@@ -7,7 +9,8 @@ import type { SecretSource } from './secret.ts'
 export type Base =
   | { readonly kind: 'scratch' }
   | { readonly kind: 'host' }
-  | { readonly kind: 'reference'; readonly reference: string }
+  /** `platform` is that to choose from an index; absent: that of the build. */
+  | { readonly kind: 'reference'; readonly reference: string; readonly platform?: string }
   | { readonly kind: 'layout'; readonly path: string; readonly tag?: string }
   | { readonly kind: 'archive'; readonly format: 'oci' | 'docker'; readonly path: string; readonly tag?: string }
   | { readonly kind: 'rootfs'; readonly path: string }
@@ -18,6 +21,10 @@ export type Base =
 export interface FromStep {
   readonly kind: 'from'
   readonly base: Base
+  /** The directory that the steps after it take files from; absolute. Absent: that of the build. */
+  readonly context?: string
+  /** Values for `arg`s after it, and proxies, which need none; those of the build win. */
+  readonly args?: Readonly<Record<string, string>>
 }
 
 /** The network that a build's command sees: the host's stack, or none but loopback. */
@@ -104,6 +111,26 @@ export interface OnBuildStep {
   readonly instruction: string
 }
 
+/** `MAINTAINER` of a Dockerfile: the image's author. */
+export interface MaintainerStep {
+  readonly kind: 'maintainer'
+  readonly author: string
+}
+
+/** An instruction of a Dockerfile with variables that only the build knows: it is understood when their stage is there. */
+export interface LateStep {
+  readonly kind: 'late'
+  /** The instruction on one line. */
+  readonly text: string
+  readonly heredocs?: readonly Heredoc[]
+  readonly escaper: Escape
+  /** Where it stands in its Dockerfile, counted from 1. */
+  readonly line: number
+  readonly column: number
+  /** What its `--from` and `from=` name. */
+  readonly bases?: Readonly<Record<string, Base>>
+}
+
 export interface WorkdirStep {
   readonly kind: 'workdir'
   readonly path: string
@@ -164,6 +191,7 @@ export interface HealthcheckStep {
   readonly interval?: number
   readonly timeout?: number
   readonly startPeriod?: number
+  readonly startInterval?: number
   readonly retries?: number
 }
 
@@ -175,6 +203,8 @@ export type Step =
   | AddStep
   | ArgStep
   | OnBuildStep
+  | MaintainerStep
+  | LateStep
   | WorkdirStep
   | EnvStep
   | UserStep
@@ -188,4 +218,4 @@ export type Step =
   | HealthcheckStep
 
 /** A step that changes nothing but the config: it makes no layer. */
-export type ConfigStep = Exclude<Step, FromStep | RunStep | CopyStep | AddStep | WorkdirStep | ArgStep>
+export type ConfigStep = Exclude<Step, FromStep | RunStep | CopyStep | AddStep | WorkdirStep | ArgStep | MaintainerStep | LateStep>

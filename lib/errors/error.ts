@@ -34,6 +34,7 @@ export const errorCodes = [
   'address_in_use',
   'store_full',
   'image_in_use',
+  'dockerfile_invalid',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

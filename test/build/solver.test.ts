@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { BuildError, type BuildEvent, type BuildOptions, buildImage, type Step } from '../../lib/build/index.ts'
+import { BuildError, type BuildEvent, type BuildOptions, buildImage, defaultPath, type Step } from '../../lib/build/index.ts'
 import { StrakeError } from '../../lib/errors/index.ts'
 import { image } from '../../lib/fluent/image-builder.ts'
 import { type ImageData, Images } from '../../lib/images/index.ts'
@@ -97,7 +97,7 @@ test('the config follows the Dockerfile reference', () =>
       assert.equal(built.config, {
         User: 'node',
         ExposedPorts: { '8080/tcp': {}, '53/udp': {} },
-        Env: ['A=3', 'B=2'],
+        Env: [`PATH=${defaultPath}`, 'A=3', 'B=2'],
         Entrypoint: ['/bin/sh', '-c', 'serve'],
         Cmd: ['/bin/bash', '-c', 'now'],
         Volumes: { '/data': {} },
@@ -240,7 +240,7 @@ test('a command that fails gives the step, its exit code, the end of its output,
       const { step, exitCode, log } = error.details as { step: string; exitCode: number; log: string }
       assert.equal([step, exitCode, log.length, log.endsWith('no such thing\n')], ['RUN ["fail"]', 3, 65_536, true])
       const state = (error as BuildError<ImageData>).state
-      assert.equal([state.layers.length, state.config.Env], [1, ['A=1']])
+      assert.equal([state.layers.length, state.config.Env], [1, [`PATH=${defaultPath}`, 'A=1']])
       assert.is(await new Images(store).find('app'), undefined)
     },
   ))

@@ -19,6 +19,7 @@ import type {
   ExposeStep,
   HealthcheckStep,
   LabelStep,
+  MaintainerStep,
   OnBuildStep,
   ShellStep,
   StopSignalStep,
@@ -27,13 +28,15 @@ import type {
   WorkdirStep,
 } from '../step.ts'
 
-/** A check that tells whether a container works. Times in milliseconds; Docker's defaults are 30 s, 30 s, 0 s and 3. */
+/** A check that tells whether a container works. Times in milliseconds; Docker's defaults are 30 s, 30 s, 0 s, 5 s and 3. */
 export interface Healthcheck {
   /** An argv, a shell command, or `'none'` to take the base's check away. */
   readonly test: string | readonly string[]
   readonly interval?: number
   readonly timeout?: number
   readonly startPeriod?: number
+  /** Between checks during `startPeriod`. */
+  readonly startInterval?: number
   readonly retries?: number
 }
 
@@ -42,6 +45,7 @@ const checkHealthcheck = optionCheck<Healthcheck>('healthcheck', {
   interval: true,
   timeout: true,
   startPeriod: true,
+  startInterval: true,
   retries: true,
 })
 
@@ -67,6 +71,10 @@ export function argStep(variables: Readonly<Record<string, string | undefined>>)
 
 export function onbuildStep(instruction: string): OnBuildStep {
   return Object.freeze({ kind: 'onbuild', instruction: checkText('onbuild', instruction).trim() })
+}
+
+export function maintainerStep(author: string): MaintainerStep {
+  return Object.freeze({ kind: 'maintainer', author: checkText('maintainer', author) })
 }
 
 export function userStep(user: string | number): UserStep {
@@ -129,7 +137,7 @@ function healthTest(test: string | readonly string[]): readonly string[] {
 
 export function healthcheckStep(check: Healthcheck): HealthcheckStep {
   checkHealthcheck(check)
-  const { test, interval, timeout, startPeriod, retries } = check
+  const { test, interval, timeout, startPeriod, startInterval, retries } = check
   if (retries !== undefined && !(Number.isInteger(retries) && retries >= 1))
     throw invalidArgument('healthcheck.retries', 'must be a whole number above 0')
   return Object.freeze({
@@ -138,6 +146,7 @@ export function healthcheckStep(check: Healthcheck): HealthcheckStep {
     ...(interval === undefined ? {} : { interval: checkMilliseconds('healthcheck.interval', interval) }),
     ...(timeout === undefined ? {} : { timeout: checkMilliseconds('healthcheck.timeout', timeout) }),
     ...(startPeriod === undefined ? {} : { startPeriod: checkMilliseconds('healthcheck.startPeriod', startPeriod) }),
+    ...(startInterval === undefined ? {} : { startInterval: checkMilliseconds('healthcheck.startInterval', startInterval) }),
     ...(retries === undefined ? {} : { retries }),
   })
 }
