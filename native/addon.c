@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "decoder.h"
 #include "descriptors.h"
 #include "ops.h"
+#include "ring.h"
 #include "values.h"
 #include "watch.h"
 
@@ -180,6 +182,10 @@ static napi_value initialize(napi_env env, napi_value exports) {
       {"hold", watch_hold},
       {"close", watch_close},
       {"dup", descriptor_duplicate},
+      {"ring", ring_make},
+      {"releaseRing", ring_release},
+      {"decoder", decoder_make},
+      {"decode", decoder_run},
   };
   for (size_t at = 0; at < sizeof functions / sizeof functions[0]; at += 1) {
     napi_value function;

@@ -9,6 +9,16 @@ export interface Watcher {
   readonly brand: unique symbol
 }
 
+/** Memory that is shared with an agent; opaque. */
+export interface RingHandle {
+  readonly brand: unique symbol
+}
+
+/** A decompressor that keeps its place in a file; opaque. */
+export interface Decoder {
+  readonly brand: unique symbol
+}
+
 /** One message of an agent: type, id, flags, length, value, extra, payload, pid of the sender, fds. */
 export type RawReply = readonly [
   number,
@@ -43,6 +53,21 @@ export interface NativeBinding {
   rewatch(watcher: Watcher, events: number): void
   unwatch(watcher: Watcher): void
   hold(watcher: Watcher, holds: boolean): void
+  /** The memfd, a handle of its memory, and the memory; or -errno. */
+  ring(length: number): [memfd: number, handle: RingHandle, memory: ArrayBuffer] | number
+  /** The memory is empty from here on. */
+  releaseRing(handle: RingHandle, memory: ArrayBuffer): void
+  /** kind: 0 plain, 1 gzip, 2 zstd; undefined where this Node has not what it takes. */
+  decoder(kind: 0 | 1 | 2, window: number): Decoder | undefined
+  /** Decompresses on libuv's pool, from where the last call ended up to the byte `end` of the file; state: native/decoder.c. */
+  decode(
+    decoder: Decoder,
+    fd: number,
+    end: number,
+    ring: RingHandle,
+    offset: number,
+    length: number,
+  ): Promise<[made: number, position: number, state: number]>
   /** Closes an fd that this module made, and no other: false for one that it did not. */
   close(fd: number): boolean
 }

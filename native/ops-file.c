@@ -125,6 +125,26 @@ long run_file_op(struct machine *machine, uint16_t code, struct fields *fields) 
       const char *path = text(fields);
       return CHECKED(result_bytes(machine, file_read_directory, path));
     }
+    case OP_MAP_RING: {
+      int fd = descriptor(fields);
+      uint64_t length = u64(fields);
+      return CHECKED(ring_map(machine, fd, length));
+    }
+    case OP_PUT: {
+      struct put put = {.path = text(fields)};
+      put.begins = u32(fields);
+      put.ends = u32(fields);
+      put.at = u64(fields);
+      put.offset = u64(fields);
+      put.length = u32(fields);
+      put.size = u64(fields);
+      put.mode = u32(fields);
+      put.uid = u32(fields);
+      put.gid = u32(fields);
+      put.mtime = (int64_t)u64(fields);
+      put.nanoseconds = u32(fields);
+      return CHECKED(file_put(machine, &put));
+    }
     default:
       return run_descriptor_op(machine, code, fields);
   }

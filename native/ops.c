@@ -9,6 +9,7 @@ void machine_start(struct machine *machine, int channel, uint32_t id) {
   for (size_t at = 0; at < sizeof *machine; at += 1) all[at] = 0;
   machine->channel = channel;
   machine->id = id;
+  machine->file = -1;
   for (int at = 0; at < SLOTS; at += 1) machine->slots[at] = -1;
 }
 

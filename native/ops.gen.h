@@ -74,7 +74,9 @@ enum strake_op {
   OP_GET_PID = 69,
   OP_USERNS = 70,
   OP_OPEN_CHILD = 71,
-  OP_COUNT = 72
+  OP_MAP_RING = 72,
+  OP_PUT = 73,
+  OP_COUNT = 74
 };
 
 #define STRAKE_OPS(X) \
@@ -148,7 +150,9 @@ enum strake_op {
   X(OP_READ_DIR, "readDir", "path") \
   X(OP_GET_PID, "getPid", "") \
   X(OP_USERNS, "userns", "str,str,u32,u64") \
-  X(OP_OPEN_CHILD, "openChild", "u32,out")
+  X(OP_OPEN_CHILD, "openChild", "u32,out") \
+  X(OP_MAP_RING, "mapRing", "fd,u64") \
+  X(OP_PUT, "put", "path,u32,u32,u64,u64,u32,u64,u32,u32,u32,i64,u32")
 
 #define STRAKE_FLAGS(X) \
   X(CLONE_VM, 256ULL) \

@@ -40,6 +40,9 @@ struct machine {
   int kept_count;
   int32_t (*find_child)(uint32_t id);
   void (*serve)(int fd);
+  const uint8_t *ring; /* what `mapRing` has mapped, or NULL */
+  size_t ring_length;
+  int32_t file; /* the one that `put` writes, or -1 */
 };
 
 void machine_start(struct machine *machine, int channel, uint32_t id);
@@ -64,6 +67,20 @@ long file_remove_tree(const char *path);
 long file_stat(const char *path, struct buffer *out);
 long file_read_directory(const char *path, struct buffer *out);
 long file_chmod(const char *path, uint32_t mode);
+
+/* put.c */
+struct put {
+  const char *path;
+  uint32_t begins, ends;
+  uint64_t at, offset;
+  uint32_t length;
+  uint64_t size;
+  uint32_t mode, uid, gid;
+  int64_t mtime;
+  uint32_t nanoseconds;
+};
+long ring_map(struct machine *machine, int fd, uint64_t length);
+long file_put(struct machine *machine, const struct put *put);
 
 /* reap.c */
 void reap_as_init(struct machine *machine) __attribute__((noreturn));

@@ -10,7 +10,9 @@ import {
   checkBuildOptions,
   cmdStep,
   copyStep,
+  type DockerfileOptions,
   describeStep,
+  dockerfileSteps,
   entrypointStep,
   envStep,
   exposeStep,
@@ -45,10 +47,6 @@ import { invalidOption, kindOfValue } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 import { type Container, Image, type PlanOptions } from './handles.ts'
-import { type Shown, shownBuild } from './progress/index.ts'
-
-/** How an image is built. */
-export type ImageBuildOptions = Shown<BuildOptions>
 
 /**
  * The description of an image: an immutable list of steps. Every verb gives a new description and leaves this one as it was;
@@ -78,6 +76,17 @@ export class ImageBuilder {
    */
   from(base: BaseInput): ImageBuilder {
     return this.#add(fromStep(base))
+  }
+
+  /**
+   * The description that a Dockerfile gives, as the first of the steps: what its instructions say as the verbs say it. Throws
+   * `dockerfile_invalid` (its details: `line`, `column`), and `context_invalid` for a file that cannot be read.
+   *
+   * @example image().fromDockerfile({ path: './Dockerfile', context: '.', target: 'prod', args: { VERSION: '2' } })
+   */
+  fromDockerfile(options?: DockerfileOptions): ImageBuilder {
+    if (this.steps.length > 0) throw invalidOption('fromDockerfile comes first: its FROM is the base.')
+    return new ImageBuilder(dockerfileSteps(options))
   }
 
   /**
@@ -199,11 +208,7 @@ export class ImageBuilder {
    *
    * @example const built = await image('host').run('date > /built').build({ tag: 'app' })
    */
-  async build(options: ImageBuildOptions = {}): Promise<Image> {
-    return await shownBuild(options, (own) => this.#build(own))
-  }
-
-  async #build(options: BuildOptions): Promise<Image> {
+  async build(options: BuildOptions = {}): Promise<Image> {
     checkBuildOptions(options)
     const runtime = await currentRuntime()
     using _ = runtime.store.hold()

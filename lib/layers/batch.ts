@@ -3,8 +3,8 @@ import type { Agent } from '../zygote/index.ts'
 
 const batchBytes = 1024 * 1024
 const batchOps = 4096
-/** One batch is carried out while the next is gathered; more would only hold memory. */
-const inFlight = 2
+/** A batch is carried out while the next ones are gathered; more would only hold memory. */
+const inFlight = 4
 
 /**
  * Sends ops to an agent in batches, in order. A failure shows at a later `push`, or at `drain`; what was sent after the failed
@@ -41,6 +41,12 @@ export class OpWriter {
     }
     if (this.#running.length >= inFlight) await this.#running.shift()
     this.#throwFailure()
+  }
+
+  /** Sends what was pushed. The promise that comes back resolves when it has been carried out, or has failed; it never rejects. */
+  async flush(): Promise<{ readonly carriedOut: Promise<unknown> }> {
+    await this.#send()
+    return { carriedOut: Promise.all(this.#running) }
   }
 
   /** Resolves when everything pushed has been carried out. */

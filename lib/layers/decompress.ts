@@ -8,7 +8,8 @@ export type Compression = 'none' | 'gzip' | 'zstd'
 
 /** Node's stream inflates twice as fast with pieces of this size as with its own 16 KB. */
 const pieceSize = 512 * 1024
-const ratioFloor = 256 * 1024 * 1024
+/** A ratio says something once so many bytes are out. */
+export const ratioFloor = 256 * 1024 * 1024
 
 /** Tells a stream's compression by its first bytes, whatever its media type or name says. */
 export function compressionOf(start: Uint8Array): Compression {

@@ -1,5 +1,5 @@
 export * from './commit.ts'
-export * from './decompress.ts'
+export { type Compression, compressionOf, decompress } from './decompress.ts'
 export * from './diff.ts'
 export * from './entry.ts'
 export * from './epoch.ts'

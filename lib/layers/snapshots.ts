@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type Digest, failedWith, hexOf, type Store, snapshotKey, storeError, writing } from '../store/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import { type BlobFile, type Digest, failedWith, hexOf, type Store, snapshotKey, storeError, writing } from '../store/index.ts'
 import { decodeRecords, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { chainIds } from './ids.ts'
@@ -27,8 +28,8 @@ export interface SnapshotOptions {
   readonly limits?: Partial<LayerLimits> | undefined
   readonly signal?: AbortSignal | undefined
   readonly onNotice?: ((notice: Notice) => void) | undefined
-  /** Waited for before a layer is read that is not unpacked yet: its blob may still be on its way. */
-  readonly ready?: ((layer: LayerSource) => Promise<void>) | undefined
+  /** Waited for before a layer is read that is not unpacked yet: its blob may still be on its way, and is read as it comes where its file is given. */
+  readonly ready?: ((layer: LayerSource) => Promise<BlobFile | undefined>) | undefined
   /** Called with each layer that is there, unpacked now or before. */
   readonly onLayer?: ((chainId: Digest, unpacked: boolean) => void) | undefined
 }
@@ -95,42 +96,48 @@ export class Snapshots {
     agents: AgentPool,
     options: SnapshotOptions,
   ): Promise<boolean> {
-    await options.ready?.(layer)
-    return await this.#store.withLock(
-      `snapshot-${hexOf(chainId)}`,
-      async () => {
-        if (await this.has(chainId)) return false
-        await writing(() => this.#unpack(chainId, layer, lowers, agents, options))
-        return true
-      },
-      { signal: options.signal, timeout: 600_000, isTransient: true },
-    )
+    const file = await options.ready?.(layer)
+    const unpack = async (): Promise<boolean> => {
+      if (await this.has(chainId)) return false
+      return await writing(() => this.#unpack(chainId, layer, file, lowers, agents, options))
+    }
+    // Nobody is to wait for what another process's network brings: a layer on its way is unpacked by each that fetches it.
+    if (file && !file.isWhole) return await unpack()
+    return await this.#store.withLock(`snapshot-${hexOf(chainId)}`, unpack, {
+      signal: options.signal,
+      timeout: 600_000,
+      isTransient: true,
+    })
   }
 
   async #unpack(
     chainId: Digest,
     layer: LayerSource,
+    arriving: BlobFile | undefined,
     lowers: readonly Digest[],
     agents: AgentPool,
     options: SnapshotOptions,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const directory = this.#store.temporary('snapshots')
     try {
       await mkdir(directory, { mode: 0o700 })
+      const file = arriving ?? (await this.#store.blobs.file(layer.digest))
       const target = await agents.get(`${storeInAgents}/snapshots/${basename(directory)}`)
       try {
         const view: Agent[] = []
         for (const lower of [...lowers].reverse()) view.push(await agents.get(this.agentPath(lower)))
-        await unpackLayer(await this.#store.blobs.stream(layer.digest), target, {
+        await unpackLayer(file, target, {
           ...options,
           diffId: layer.diffId,
           lower: view.length === 0 ? undefined : new SnapshotView(view),
         })
       } catch (error) {
         await emptyRoot(target)
-        throw error
+        throw await reasonOf(error, file)
       }
-      await this.adopt(chainId, directory)
+      const isOurs = await this.adopt(chainId, directory)
+      if (!isOurs) await emptyRoot(target)
+      return isOurs
     } finally {
       await rm(directory, { recursive: true, force: true })
     }
@@ -164,6 +171,19 @@ export class Snapshots {
       if (failedWith(error, 'ENOTEMPTY', 'EEXIST')) return false
       throw storeError(error)
     }
+  }
+}
+
+/** What a layer that is still on its way is blamed for may be the fault of who sends it: then it is that which is told. */
+async function reasonOf(error: unknown, file: BlobFile): Promise<unknown> {
+  const isTheLayers =
+    error instanceof StrakeError && ['layer_invalid', 'path_escapes', 'limit_exceeded', 'digest_mismatch'].includes(error.code)
+  if (!isTheLayers) return error
+  try {
+    while (!file.isWhole) await file.more(file.written)
+    return error
+  } catch (reason) {
+    return reason
   }
 }
 

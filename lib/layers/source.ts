@@ -43,11 +43,12 @@ export class ByteSource {
   async exactly(length: number, what: string): Promise<Buffer | undefined> {
     const first = await this.some(length)
     if (first === undefined || first.length === length) return first
-    const pieces = [first]
+    // A chunk's memory is only lent until the next one is asked for.
+    const pieces = [Buffer.from(first)]
     for (let missing = length - first.length; missing > 0; ) {
       const piece = await this.some(missing)
       if (piece === undefined) throw layerInvalid(`the archive ends within ${what}`)
-      pieces.push(piece)
+      pieces.push(Buffer.from(piece))
       missing -= piece.length
     }
     return Buffer.concat(pieces, length)

@@ -161,8 +161,8 @@ export class LayerTree {
     return node
   }
 
-  /** Clears the way for something that is not a directory. */
-  async clear(here: Place, name: ByteString): Promise<void> {
+  /** Clears the way for something that is not a directory; `isReplaced`: what is made there takes the place of anything but a directory itself. */
+  async clear(here: Place, name: ByteString, { isReplaced = false } = {}): Promise<void> {
     const path = this.pathOf(here, name)
     const existing = here.node.children.get(name)
     if (existing?.kind === 'directory') {
@@ -172,7 +172,7 @@ export class LayerTree {
       return
     }
     here.node.children.delete(name)
-    await this.#push({ op: 'unlink', path, tolerate: ['ENOENT'] })
+    if (!isReplaced) await this.#push({ op: 'unlink', path, tolerate: ['ENOENT'] })
   }
 
   setLink(here: Place, name: ByteString, target: ByteString): void {

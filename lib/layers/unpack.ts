@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto'
 import { StrakeError } from '../errors/index.ts'
-import { type ByteStream, type Digest, toDigest } from '../store/index.ts'
+import { type BlobFile, type ByteStream, type Digest, toDigest } from '../store/index.ts'
 import { errnoName, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { OpWriter } from './batch.ts'
 import { copyUp } from './copy-up.ts'
-import { decompress } from './decompress.ts'
 import type { TarEntry } from './entry.ts'
+import { fillerOf, fillerOfStream } from './fillers.ts'
 import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
 import { isDirectory, isWhiteout, type LowerView, statThrough } from './lower.ts'
 import { type ByteString, componentsOf, type Marker, markerOf } from './names.ts'
+import { Ring } from './ring.ts'
+import { type Segment, segmentsOf } from './segments.ts'
 import { type Attributes, LayerTree, type Place } from './tree.ts'
 import { printable, walkTar } from './walk.ts'
 import { judgeXattr, setXattrOp } from './xattrs.ts'
@@ -40,7 +42,8 @@ export interface Unpacked {
   readonly bytes: number
 }
 
-const { O_WRONLY, O_CREAT, O_EXCL, O_APPEND } = flags.O
+/** Of an owner: as it is (chown(2)). */
+const unchanged = 0xffff_ffff
 const { S_IFIFO, S_IFCHR, S_IFREG } = flags.S
 
 /**
@@ -51,19 +54,49 @@ const { S_IFIFO, S_IFCHR, S_IFREG } = flags.S
  * Rejects with `layer_invalid`, `path_escapes`, `limit_exceeded`, `digest_mismatch`, `aborted`, or `kernel_refused` when the machine is at
  * fault (a full disk, say). The directory is then to be thrown away.
  */
-export async function unpackLayer(stream: ByteStream, agent: Agent, options: UnpackOptions = {}): Promise<Unpacked> {
+export async function unpackLayer(source: BlobFile | ByteStream, agent: Agent, options: UnpackOptions = {}): Promise<Unpacked> {
+  const limits = withDefaults(options.limits)
+  const ring = await Ring.shared(agent)
+  try {
+    const filler = 'more' in source ? await fillerOf(source, ring, limits) : fillerOfStream(source, ring, limits)
+    const onAbort = (): void => filler.stop()
+    options.signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await unpackFrom(segmentsOf(ring, filler), ring, agent, options)
+    } catch (error) {
+      throw options.signal?.aborted ? aborted(options.signal) : error
+    } finally {
+      options.signal?.removeEventListener('abort', onAbort)
+    }
+  } finally {
+    ring.release()
+  }
+}
+
+function aborted(signal: AbortSignal): StrakeError {
+  return new StrakeError('aborted', 'unpacking was aborted', { cause: signal.reason })
+}
+
+async function unpackFrom(
+  segments: AsyncGenerator<Segment, void, void>,
+  ring: Ring,
+  agent: Agent,
+  options: UnpackOptions,
+): Promise<Unpacked> {
   const hash = createHash('sha256')
+  const unpacker = new Unpacker(agent, ring, options)
   let bytes = 0
-  async function* hashed(): AsyncGenerator<Buffer> {
-    for await (const piece of decompress(stream, options.limits)) {
-      if (options.signal?.aborted) throw new StrakeError('aborted', 'unpacking was aborted', { cause: options.signal.reason })
-      hash.update(piece)
-      bytes += piece.length
-      yield piece
+  async function* walked(): AsyncGenerator<Buffer> {
+    for await (const segment of segments) {
+      if (options.signal?.aborted) throw aborted(options.signal)
+      hash.update(segment.bytes)
+      bytes += segment.bytes.length
+      yield segment.bytes
+      // Everything in it was walked, so every op that reads it is among those sent by now.
+      segment.release((await unpacker.flush()).carriedOut)
     }
   }
-  const unpacker = new Unpacker(agent, options)
-  const entries = await unpacker.run(walkTar(hashed(), options.limits))
+  const entries = await unpacker.run(walkTar(walked(), options.limits))
   const diffId = toDigest('sha256', hash.digest('hex'))
   if (options.diffId !== undefined && diffId !== options.diffId) {
     throw new StrakeError('digest_mismatch', `the layer's content has diffID ${diffId}, not ${options.diffId}`, {
@@ -75,14 +108,16 @@ export async function unpackLayer(stream: ByteStream, agent: Agent, options: Unp
 
 class Unpacker {
   readonly #agent: Agent
+  readonly #ring: Ring
   readonly #options: UnpackOptions
   readonly #limits: LayerLimits
   readonly #writer: OpWriter
   readonly #tree: LayerTree
   readonly #ownership: boolean
 
-  constructor(agent: Agent, options: UnpackOptions) {
+  constructor(agent: Agent, ring: Ring, options: UnpackOptions) {
     this.#agent = agent
+    this.#ring = ring
     this.#options = options
     this.#limits = withDefaults(options.limits)
     this.#ownership = options.ownership ?? true
@@ -106,6 +141,11 @@ class Unpacker {
       throw translate(error)
     }
     return count
+  }
+
+  /** Sends what is to be done so far. */
+  flush(): Promise<{ readonly carriedOut: Promise<unknown> }> {
+    return this.#writer.flush()
   }
 
   async #add(entry: TarEntry): Promise<void> {
@@ -182,42 +222,43 @@ class Unpacker {
     if (name === undefined) throw layerInvalid('the root of the layer is not a directory')
     const parent = await this.#tree.enter(components.slice(0, -1))
     const path = this.#tree.pathOf(parent, name)
+    const attributes = this.#attributes(entry)
+    if (entry.type === 'file') {
+      await this.#tree.clear(parent, name, { isReplaced: true })
+      await this.#putFile(path, entry, attributes)
+      return
+    }
     await this.#tree.clear(parent, name)
     if (entry.type === 'symlink') {
       await this.#writer.push({ op: 'symlink', target: entry.linkPath, path })
       this.#tree.setLink(parent, name, entry.linkPath.toString('latin1'))
     } else if (entry.type === 'fifo') {
       await this.#writer.push({ op: 'mknod', path, mode: S_IFIFO | (entry.mode & 0o777) })
-    } else if (entry.type === 'file') {
-      await this.#writeContent(path, entry)
     } else {
       // A user namespace makes no devices (user_namespaces(7)), and one of 0:0 would be a whiteout.
       await this.#writer.push({ op: 'mknod', path, mode: S_IFREG | (entry.mode & 0o777) })
       this.#notice(entry.path, `an empty file in place of the ${entry.type} device ${entry.major}:${entry.minor}`)
     }
-    await this.#writer.push(...this.#finishing(path, this.#attributes(entry), entry.type))
+    await this.#writer.push(...this.#finishing(path, attributes, entry.type))
   }
 
-  async #writeContent(path: Buffer, entry: TarEntry): Promise<void> {
-    const mode = entry.mode & 0o777
+  /** One op for each stretch of content that lies in a piece in the ring, and so one for most files. */
+  async #putFile(path: Buffer, entry: TarEntry, attributes: Attributes): Promise<void> {
+    const { uid, gid, mtime, xattrs } = attributes
+    const owner = this.#ownership && (uid !== 0 || gid !== 0) ? { uid, gid } : { uid: unchanged, gid: unchanged }
+    const common = { op: 'put', path, size: entry.size, mode: entry.mode, ...owner, mtimeSec: mtime.sec, mtimeNsec: mtime.nsec } as const
+    let begins = 1
     let end = 0
-    let made = false
-    for await (const piece of entry.pieces()) {
-      if (!made)
-        await this.#writer.push({
-          op: 'write',
-          path,
-          flags: O_WRONLY | O_CREAT | O_EXCL,
-          mode,
-          data: piece.offset === 0 ? piece.bytes : Buffer.alloc(0),
-        })
-      if (piece.offset > end) await this.#writer.push({ op: 'truncate', path, size: piece.offset })
-      if (made || piece.offset > 0) await this.#writer.push({ op: 'write', path, flags: O_WRONLY | O_APPEND, data: piece.bytes })
-      made = true
-      end = piece.offset + piece.bytes.length
+    for await (const { offset: at, bytes } of entry.pieces()) {
+      const offset = this.#ring.offsetOf(bytes)
+      if (offset === undefined) throw new Error('content of a file that is not in the ring')
+      end = at + bytes.length
+      await this.#writer.push({ ...common, begins, ends: end === entry.size ? 1 : 0, at, offset, length: bytes.length })
+      begins = 0
     }
-    if (!made) await this.#writer.push({ op: 'write', path, flags: O_WRONLY | O_CREAT | O_EXCL, mode, data: Buffer.alloc(0) })
-    if (end < entry.size) await this.#writer.push({ op: 'truncate', path, size: entry.size })
+    if (begins === 1 || end < entry.size) await this.#writer.push({ ...common, begins, ends: 1, at: end, offset: 0, length: 0 })
+    // Setting them leaves the file's time as it is.
+    for (const [name, value] of xattrs) await this.#writer.push(setXattrOp(path, Buffer.from(name, 'latin1').toString(), value))
   }
 
   async #addLink(components: readonly ByteString[], entry: TarEntry): Promise<void> {
@@ -314,7 +355,8 @@ function translate(error: unknown): unknown {
   if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
   const { errno, op } = error.details ?? {}
   const name = typeof errno === 'number' ? errnoName(errno) : String(errno)
-  if (op === 'chown' && name === 'EINVAL') {
+  // Of a whole file chown is what refuses a value.
+  if ((op === 'chown' || op === 'put') && name === 'EINVAL') {
     return new StrakeError('limit_exceeded', 'a file of the layer belongs to an id that is not mapped here', {
       cause: error,
       hint: 'give the user a wider range in /etc/subuid and /etc/subgid',
@@ -324,7 +366,7 @@ function translate(error: unknown): unknown {
   if (['EEXIST', 'ENOTDIR', 'ENOENT', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'].includes(name) || (op === 'link' && name === 'EPERM')) {
     return layerInvalid(`the layer's entries contradict each other: ${error.message.split('\n')[0] ?? ''}`, error)
   }
-  if (op === 'truncate' && (name === 'EFBIG' || name === 'EINVAL'))
+  if ((op === 'truncate' || op === 'put') && (name === 'EFBIG' || name === 'EINVAL'))
     return limitExceeded('fileBytes', 0, 'size of a file for this file system')
   return error
 }

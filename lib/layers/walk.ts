@@ -73,7 +73,7 @@ class Walker {
         if (pending.bytes > 0) throw layerInvalid('the archive ends after an extended header')
         return await this.#finish()
       }
-      const header = parseHeader(block)
+      const header = parseHeader(Buffer.from(block))
       if (header.size < 0) throw layerInvalid('an entry has a negative size')
       if (!(await this.#readExtension(header, pending))) return await this.#entry(header, pending)
     }
@@ -97,8 +97,10 @@ class Walker {
     pending.bytes += blockSize + header.size
     if (pending.bytes > this.#limits.headerBytes)
       throw limitExceeded('headerBytes', this.#limits.headerBytes, 'extended headers of an entry')
-    const data = header.size === 0 ? Buffer.alloc(0) : await this.#source.exactly(header.size, 'an extended header')
-    if (data === undefined) throw layerInvalid('the archive ends within an extended header')
+    const lent = header.size === 0 ? Buffer.alloc(0) : await this.#source.exactly(header.size, 'an extended header')
+    if (lent === undefined) throw layerInvalid('the archive ends within an extended header')
+    // Its values are kept for longer than the chunk that it is in.
+    const data = Buffer.from(lent)
     await this.#source.skip(paddingOf(header.size), 'an extended header')
     if (header.type === 'x') pending.local = parsePax(data)
     else if (header.type === 'g') this.#setGlobal(parsePax(data))

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { StrakeError } from '../errors/index.ts'
+import { type BlobFile, GrowingBlobFile, WholeBlobFile } from './blob-file.ts'
+import { BlobWriter } from './blob-writer.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, isDigest, toDigest } from './digest.ts'
 import { failedWith, syncDirectory } from './files.ts'
 import { storeError } from './full.ts'
@@ -16,6 +18,11 @@ export interface Expected {
   readonly size?: number | undefined
   /** Bytes, at most: `limit_exceeded` beyond. */
   readonly maxSize?: number | undefined
+}
+
+export interface PutOptions {
+  /** Given the file while it is being written; not called for a blob that is there already. */
+  readonly onFile?: ((file: BlobFile) => void) | undefined
 }
 
 export interface BlobInfo {
@@ -82,47 +89,62 @@ export class Blobs {
    * `size_mismatch` or `digest_mismatch`, at the first byte too many, with `store_full` where there is no room, and leaves nothing. A blob that is there already is
    * not written again, and with `expected.digest` its source is not read either.
    */
-  async put(source: Uint8Array | ByteStream, expected: Expected = {}): Promise<BlobInfo> {
+  async put(source: Uint8Array | ByteStream, expected: Expected = {}, { onFile }: PutOptions = {}): Promise<BlobInfo> {
     if (expected.digest !== undefined) {
       const size = await this.size(expected.digest)
       if (size !== undefined) return { digest: expected.digest, size: checkSize(size, expected) }
     }
     const algorithm = expected.digest === undefined ? 'sha256' : algorithmOf(expected.digest)
     const file = join(this.#temporary, `${ownedName()}.blob`)
+    const growing = new GrowingBlobFile(file)
     try {
-      const found = await this.#writeTemporary(file, source instanceof Uint8Array ? [source] : source, algorithm, expected)
-      if (expected.digest !== undefined && found.digest !== expected.digest) {
-        throw new StrakeError('digest_mismatch', `content has digest ${found.digest}, not ${expected.digest}`, {
-          details: { expected: expected.digest, actual: found.digest },
-        })
-      }
+      const found = await this.#writeTemporary(file, source instanceof Uint8Array ? [source] : source, algorithm, expected, growing, onFile)
       await this.#watcher?.note(found.digest)
       await this.#publish(file, found.digest)
       return found
     } catch (error) {
-      throw storeError(error)
+      const reason = storeError(error)
+      growing.fail(reason)
+      throw reason
     } finally {
       await rm(file, { force: true })
     }
   }
 
-  async #writeTemporary(file: string, source: ByteStream, algorithm: DigestAlgorithm, expected: Expected): Promise<BlobInfo> {
+  async #writeTemporary(
+    path: string,
+    source: ByteStream,
+    algorithm: DigestAlgorithm,
+    expected: Expected,
+    growing: GrowingBlobFile,
+    onFile: PutOptions['onFile'],
+  ): Promise<BlobInfo> {
     const hash = createHash(algorithm)
-    const handle = await open(file, 'wx', 0o600)
+    const handle = await open(path, 'wx', 0o600)
+    const writer = new BlobWriter(handle, (bytes) => growing.grow(bytes))
     let size = 0
     try {
+      onFile?.(growing)
       for await (const piece of source) {
         size += piece.length
         refuseTooLong(size, expected)
         hash.update(piece)
-        await writeAll(handle, piece)
+        await writer.add(piece)
       }
       checkSize(size, expected)
+      await writer.end()
+      const digest = toDigest(algorithm, hash.digest('hex'))
+      if (expected.digest !== undefined && digest !== expected.digest)
+        throw new StrakeError('digest_mismatch', `content has digest ${digest}, not ${expected.digest}`, {
+          details: { expected: expected.digest, actual: digest },
+        })
+      growing.end(this.path(digest))
       await handle.sync()
+      return { digest, size }
     } finally {
+      await writer.settle()
       await handle.close()
     }
-    return { digest: toDigest(algorithm, hash.digest('hex')), size }
   }
 
   /**
@@ -164,6 +186,13 @@ export class Blobs {
     return bytes
   }
 
+  /** The file of a blob that is there. Rejects with `store_invalid` when there is none. */
+  async file(digest: Digest): Promise<BlobFile> {
+    const size = await this.#size(digest)
+    if (size === undefined) throw missing(digest)
+    return new WholeBlobFile(this.path(digest), size)
+  }
+
   /** The bytes of a blob, not checked again. */
   async stream(digest: Digest): Promise<Readable> {
     if ((await this.#size(digest)) === undefined) throw missing(digest)
@@ -189,10 +218,6 @@ export class Blobs {
       }
     }
   }
-}
-
-async function writeAll(handle: FileHandle, piece: Uint8Array): Promise<void> {
-  for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
 }
 
 function refuseTooLong(size: number, expected: Expected): void {

@@ -2,7 +2,7 @@ import { StrakeError } from '../errors/index.ts'
 
 /** Ops that take room on a disk. Of the others ENOSPC has another meaning: namespaces, cgroups, an attribute that no block holds. */
 const writingOps: ReadonlySet<unknown> = new Set(
-  'mkdir mknod symlink link rename unlink removeTree open write truncate chown chmod setTimes syncFs mount fsconfig'.split(' '),
+  'mkdir mknod symlink link rename unlink removeTree open write truncate put chown chmod setTimes syncFs mount fsconfig'.split(' '),
 )
 
 function reasonOf(error: unknown): unknown {

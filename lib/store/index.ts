@@ -1,3 +1,4 @@
+export type { BlobFile } from './blob-file.ts'
 export * from './blobs.ts'
 export * from './digest.ts'
 export { failedWith } from './files.ts'

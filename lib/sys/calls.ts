@@ -45,7 +45,18 @@ type Result<Call extends Name> = Call extends 'getPid' | 'waitId'
     : Promise<void>
 
 /** Ops of a program that have no meaning as a call of their own: they end or replace the process that carries them out. */
-const unfitNames = ['exec', 'execFd', 'init', 'serve', 'started', 'join', 'sendFd', 'fork'] as const satisfies readonly Name[]
+const unfitNames = [
+  'exec',
+  'execFd',
+  'init',
+  'serve',
+  'started',
+  'join',
+  'sendFd',
+  'fork',
+  'mapRing',
+  'put',
+] as const satisfies readonly Name[]
 const unfit: ReadonlySet<Name> = new Set(unfitNames)
 type Unfit = (typeof unfitNames)[number]
 

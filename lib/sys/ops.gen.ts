@@ -557,6 +557,30 @@ export interface OpenChildOp extends Tolerant {
   readonly out: Slot
 }
 
+/** Of an agent alone: maps `length` bytes of the memfd `fd`, to read from; `put` takes its data from there, until another takes its place. See mmap(2). */
+export interface MapRingOp extends Tolerant {
+  readonly op: 'mapRing'
+  readonly fd: Slot
+  readonly length: number
+}
+
+/** A part of a new file: with `begins` it makes the file, in place of what is no directory; at `at` it writes `length` bytes that are at `offset` of the ring; with `ends` it gives the file its size, owner (4294967295: as it is), mode and time. What lies between two `put` is in the same request or a later one of that agent. See openat(2), pwrite(2). */
+export interface PutOp extends Tolerant {
+  readonly op: 'put'
+  readonly path: string | Uint8Array
+  readonly begins: number
+  readonly ends: number
+  readonly at: number
+  readonly offset: number
+  readonly length: number
+  readonly size: number
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly mtimeSec: number
+  readonly mtimeNsec: number
+}
+
 export type Op =
   | UnshareOp
   | SetnsOp
@@ -629,6 +653,8 @@ export type Op =
   | GetPidOp
   | UsernsOp
   | OpenChildOp
+  | MapRingOp
+  | PutOp
 
 export type FieldType = 'u32' | 'u64' | 'i32' | 'i64' | 'str' | 'path' | 'strs' | 'bytes' | 'u32s' | 'fd' | 'out' | 'ops'
 
@@ -719,6 +745,8 @@ export const opDefinitions: Readonly<Record<Op['op'], OpDefinition>> = {
   getPid: { code: 69, fields: [], man: 'getpid(2)', result: 'u64' },
   userns: { code: 70, fields: [{ name: 'uidMap', type: 'str' }, { name: 'gidMap', type: 'str' }, { name: 'owner', type: 'u32', fallback: 0 }, { name: 'processes', type: 'u64', fallback: 0 }], man: 'user_namespaces(7)' },
   openChild: { code: 71, fields: [{ name: 'child', type: 'u32' }, { name: 'out', type: 'out' }], man: 'pidfd_open(2)' },
+  mapRing: { code: 72, fields: [{ name: 'fd', type: 'fd' }, { name: 'length', type: 'u64' }], man: 'mmap(2)' },
+  put: { code: 73, fields: [{ name: 'path', type: 'path' }, { name: 'begins', type: 'u32' }, { name: 'ends', type: 'u32' }, { name: 'at', type: 'u64' }, { name: 'offset', type: 'u64' }, { name: 'length', type: 'u32' }, { name: 'size', type: 'u64' }, { name: 'mode', type: 'u32' }, { name: 'uid', type: 'u32' }, { name: 'gid', type: 'u32' }, { name: 'mtimeSec', type: 'i64' }, { name: 'mtimeNsec', type: 'u32' }], man: 'openat(2), pwrite(2)' },
 }
 
 export type FlagSet = 'CLONE' | 'MS' | 'MNT' | 'FSOPEN' | 'FSCONFIG' | 'FSMOUNT' | 'MOUNT_ATTR' | 'OPEN_TREE' | 'MOVE_MOUNT' | 'RESOLVE' | 'AT' | 'O' | 'CLOSE_RANGE' | 'SECBIT' | 'SECCOMP' | 'RLIMIT' | 'RENAME' | 'W' | 'S' | 'CAP'

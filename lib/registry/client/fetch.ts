@@ -1,6 +1,6 @@
 import { StrakeError } from '../../errors/index.ts'
 import { kindOf, type Manifest, parseManifest } from '../../images/index.ts'
-import type { Descriptor, Digest, Store } from '../../store/index.ts'
+import type { BlobFile, Descriptor, Digest, Store } from '../../store/index.ts'
 import { parallelOf } from './check.ts'
 import { download } from './download.ts'
 import { throwIfAborted } from './failure.ts'
@@ -20,6 +20,8 @@ export interface FetchContext {
 export interface FetchOptions {
   /** Default both. The manifest comes with either. */
   readonly only?: 'config' | 'layers'
+  /** Called with each layer whose download begins, and the file it goes to. */
+  readonly onArriving?: (digest: Digest, file: BlobFile) => void
   /** Called with each layer that is in the store now. */
   readonly onLayer?: (digest: Digest) => void
 }
@@ -51,7 +53,7 @@ export async function fetchAll(context: FetchContext, root: FetchedManifest, opt
   for (const each of wanted)
     checkSize(each.descriptor, each.kind === 'config' ? largestConfig : (context.options.limits?.blobBytes ?? largestBlob))
   await inParallel(wanted, parallelOf(context.options), context.control, async ({ descriptor, kind }) => {
-    await fetchBlob(context, descriptor, kind)
+    await fetchBlob(context, descriptor, kind, kind === 'layer' ? (file) => options.onArriving?.(descriptor.digest, file) : undefined)
     if (kind === 'layer') options.onLayer?.(descriptor.digest)
   })
   for (const { bytes, descriptor } of manifests) await context.store.blobs.put(bytes, { digest: descriptor.digest, size: descriptor.size })
@@ -78,7 +80,12 @@ function limit(name: string, maximum: number, what: string): StrakeError {
   return new StrakeError('limit_exceeded', `more than ${maximum} ${what} (limit ${name})`, { details: { limit: name, maximum } })
 }
 
-async function fetchBlob({ store, repository, options, control }: FetchContext, blob: Descriptor, kind: 'config' | 'layer'): Promise<void> {
+async function fetchBlob(
+  { store, repository, options, control }: FetchContext,
+  blob: Descriptor,
+  kind: 'config' | 'layer',
+  onFile?: (file: BlobFile) => void,
+): Promise<void> {
   throwIfAborted(control.signal)
   const { digest, size } = blob
   const tell = (phase: TransferEvent['phase'], bytes: number): void => options.onProgress?.({ phase, kind, digest, bytes, total: size })
@@ -96,6 +103,7 @@ async function fetchBlob({ store, repository, options, control }: FetchContext, 
   await store.blobs.put(
     download(repository, blob, (bytes) => tell('download', bytes)),
     { digest, size },
+    { onFile },
   )
   tell('done', size)
   if (kind === 'layer') await records.noteRepository(repository.host, digest, repository.name)

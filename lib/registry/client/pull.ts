@@ -194,7 +194,15 @@ async function fetchOne(request: Request, repository: Repository, control: Abort
   const image = await readImage(store.blobs, plain)
   const unpacking = new Unpacking(image, isForHere(config, wanted) ? unpack : undefined, control, options)
   try {
-    await fetchAll(context, { descriptor, bytes }, { only: 'layers', onLayer: (digest) => unpacking.arrived(digest) })
+    await fetchAll(
+      context,
+      { descriptor, bytes },
+      {
+        only: 'layers',
+        onArriving: (digest, file) => unpacking.arriving(digest, file),
+        onLayer: (digest) => unpacking.arrived(digest),
+      },
+    )
   } catch (error) {
     await unpacking.fail(error)
     throw error

@@ -1,1 +1,0 @@
-export { type Shown, shownBuild, shownTransfer } from './shown.ts'

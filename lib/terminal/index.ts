@@ -1,2 +1,0 @@
-export { type Board, openBoard, type Pane, type View } from './board.ts'
-export { bar, bytes, fit, printable, seconds } from './text.ts'
