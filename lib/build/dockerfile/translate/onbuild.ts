@@ -1,11 +1,11 @@
+import type { Step } from '../../step.ts'
 import { onbuildStep } from '../../steps/settings.ts'
 import { noFlags } from '../flags.ts'
-import { failAt, parseStatement } from '../statement.ts'
-import { type Translate, UnknownVariable } from '../surroundings.ts'
-import { translate } from './index.ts'
+import { failAt, parseStatement, type Statement } from '../statement.ts'
+import { type Surroundings, type Translate, UnknownVariable } from '../surroundings.ts'
 
-/** Kept as text for the build that starts from this image; what can be checked of it now is. */
-export const onbuild: Translate = (statement, around) => {
+/** Kept as text for the build that starts from this image; what can be checked of it now is, by `translate`. */
+export const onbuild = (statement: Statement, around: Surroundings, translate: Translate): readonly Step[] => {
   noFlags(statement)
   const { rest, line } = statement
   const keyword = (/^\S+/.exec(rest.text)?.[0] ?? '').toUpperCase()
