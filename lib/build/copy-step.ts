@@ -3,27 +3,14 @@ import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts
 import { carryOutCopy, type PlannedCopy, planCopy, requestOf } from './copy.ts'
 import { ContextDirectory } from './files/context-directory.ts'
 import type { FileSource } from './files/entry.ts'
-import { ImageFiles } from './files/image-files.ts'
 import { MemoryFiles } from './files/memory.ts'
 import { lookUpOwner } from './files/owner.ts'
 import { RootPaths } from './files/root-paths.ts'
 import { RootWriter } from './files/writer.ts'
+import { openImage } from './image-source.ts'
 import { workdirOf } from './settings.ts'
-import { imageLayers, type Stage, snapshotsOf, stageLayer } from './stage.ts'
+import { type Stage, snapshotsOf, stageLayer } from './stage.ts'
 import type { Base, CopyStep } from './step.ts'
-
-/** The files of another image: its layers under an upper that is thrown away. */
-async function openImage(stage: Stage, context: BuildContext): Promise<FileSource> {
-  const { signal } = context.options
-  await context.runtime.unpack({ layers: imageLayers(stage) }, { signal })
-  const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal, scaffold: false })
-  try {
-    return new ImageFiles(await layer.agent(), () => layer.discard())
-  } catch (error) {
-    await layer.discard()
-    throw error
-  }
-}
 
 /** What is copied, opened when it is first needed and read once. */
 class CopyInput implements AsyncDisposable {

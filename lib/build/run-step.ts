@@ -1,8 +1,11 @@
 import { posix } from 'node:path'
-import { StrakeError } from '../errors/index.ts'
+import { isRecord, StrakeError } from '../errors/index.ts'
+import type { MountSpec } from '../rootfs/index.ts'
 import { unkeyedVariables, variablesOf } from './arguments.ts'
 import type { BuildContext, PreparedStep } from './context.ts'
 import { checkAborted } from './failure.ts'
+import type { Mask } from './mounts/mask.ts'
+import { RunMounts } from './mounts/run-mounts.ts'
 import { LogTail } from './progress.ts'
 import type { BuildCommand, BuildCommandResult } from './runtime.ts'
 import { argvOf, defaultPath, workdirOf } from './settings.ts'
@@ -39,11 +42,53 @@ function failure(step: RunStep, result: BuildCommandResult, log: string): Strake
   })
 }
 
+/** The target of the mount that the kernel refused to attach. */
+function refusedTarget({ details }: StrakeError, mounts: readonly MountSpec[]): string | undefined {
+  const failed = details?.op === 'attach' && isRecord(details.arguments) ? `/${String(details.arguments.path)}` : undefined
+  return mounts.find(({ target }) => target === failed)?.target
+}
+
 /** A command that could not be started is a failed step as well, with the exit code of a shell that does not find one. */
-function notStarted(error: unknown): unknown {
+function notStarted(error: unknown, mounts: readonly MountSpec[]): unknown {
+  const target = error instanceof StrakeError && error.code === 'kernel_refused' ? refusedTarget(error, mounts) : undefined
+  if (target !== undefined) {
+    return new StrakeError('build_failed', `run: nothing can be mounted on ${target} in this image`, {
+      hint: 'a link of the image leads there, or another mount covers it: mount on a directory',
+      cause: error,
+      details: { exitCode: null, log: '', path: target },
+    })
+  }
   if (!(error instanceof StrakeError) || !['command_not_found', 'user_not_found', 'invalid_argument'].includes(error.code)) return error
   const exitCode = error.code === 'command_not_found' ? 127 : null
   return new StrakeError('build_failed', `run: ${error.message}`, { cause: error, details: { exitCode, log: '' } })
+}
+
+type Emit = (stream: 'stdout' | 'stderr', data: Uint8Array) => void
+
+/** What a command prints, without its secrets: shown as it comes, and its end kept. */
+class CommandOutput {
+  readonly log = new LogTail()
+  readonly #streams: Readonly<Record<'stdout' | 'stderr', ReturnType<Mask['stream']>>> | undefined
+  readonly #emit: Emit
+
+  constructor(mask: Mask, emit: Emit) {
+    this.#streams = mask.isEmpty ? undefined : { stdout: mask.stream(), stderr: mask.stream() }
+    this.#emit = emit
+  }
+
+  add(stream: 'stdout' | 'stderr', data: Uint8Array): void {
+    this.#show(stream, this.#streams ? this.#streams[stream].add(data) : data)
+  }
+
+  end(): void {
+    for (const stream of ['stdout', 'stderr'] as const) if (this.#streams) this.#show(stream, this.#streams[stream].end())
+  }
+
+  #show(stream: 'stdout' | 'stderr', data: Uint8Array): void {
+    if (data.length === 0) return
+    this.log.add(data)
+    this.#emit(stream, data)
+  }
 }
 
 /** A command as a step with a layer. */
@@ -51,30 +96,45 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
   const { signal } = context.options
   const command = commandOf(step, stage)
   const unkeyed = unkeyedVariables(stage, context.options)
+  const mounts = await RunMounts.prepare(step, stage, context)
   return {
     async *keys() {
       const { argv, env, cwd, user, network } = command
       // Names in the order of the alphabet: the order in which they were set has no effect on the command.
-      yield { kind: 'run', argv, env: Object.entries(env).sort(([one], [other]) => (one < other ? -1 : 1)), cwd, user, network }
+      const variables = Object.entries(env).sort(([one], [other]) => (one < other ? -1 : 1))
+      const plain = { kind: 'run', argv, env: variables, cwd, user, network }
+      for await (const each of mounts.keys()) yield each === undefined ? plain : { ...plain, mounts: each }
     },
     async carryOut(emit) {
-      const log = new LogTail()
       const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal })
       try {
-        const onOutput = (stream: 'stdout' | 'stderr', data: Uint8Array): void => {
-          log.add(data)
-          emit(stream, data)
+        const open = await mounts.open(layer)
+        try {
+          const output = new CommandOutput(open.mask, emit)
+          const { points } = open
+          const result = await layer
+            .run({
+              ...command,
+              env: { ...unkeyed, ...command.env, ...open.env },
+              mounts: open.mounts,
+              points,
+              signal,
+              onOutput: (stream, data) => output.add(stream, data),
+            })
+            .catch((error: unknown) => {
+              throw notStarted(error, open.mounts)
+            })
+          output.end()
+          checkAborted(signal)
+          if (result.exitCode !== 0) throw failure(step, result, output.log.toString())
+        } finally {
+          await open.release()
         }
-        const result = await layer.run({ ...command, env: { ...unkeyed, ...command.env }, signal, onOutput }).catch((error: unknown) => {
-          throw notStarted(error)
-        })
-        checkAborted(signal)
-        if (result.exitCode !== 0) throw failure(step, result, log.toString())
         return stageLayer(await layer.commit())
       } finally {
         await layer.discard()
       }
     },
-    async [Symbol.asyncDispose]() {},
+    [Symbol.asyncDispose]: () => mounts[Symbol.asyncDispose](),
   }
 }

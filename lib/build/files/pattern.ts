@@ -6,6 +6,11 @@ export function isPattern(name: string): boolean {
   return /[*?[\\]/.test(name)
 }
 
+/** A pattern that stands for this path alone. */
+export function escapePattern(path: string): string {
+  return path.replace(/[*?[\\]/g, '\\$&')
+}
+
 /** A range of characters: `[a-z]`, `[^0-9]`, `[\]x]`; `at` stands after the bracket. */
 function characterClass(pattern: string, start: number): { source: string; next: number } {
   let at = start
