@@ -55,7 +55,7 @@ export async function openBase(base: Base, context: BuildContext): Promise<Stage
   }
   switch (base.kind) {
     case 'scratch':
-      return empty
+      return { ...empty, settings: { WorkingDir: '/' } }
     case 'host': {
       const layer = await hostLayer(store)
       const history = [{ created_by: "the host's shell and tools", comment: 'strake' }]

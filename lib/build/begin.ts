@@ -10,12 +10,11 @@ import type { FromStep, LateStep, Step } from './step.ts'
 
 /**
  * A stage on an image, and the steps that the image's ONBUILD instructions ask for: they come first, and are no part of the new image's
- * config. ARGs end with the stage that named them.
+ * config. ARGs of a stage are those of the stages on it, too.
  */
 export function beginStage(base: Stage, from: FromStep): { readonly stage: Stage; readonly triggers: readonly Step[] } {
   const { OnBuild = [], ...settings } = withPath(base.settings)
-  const { args: _, ...rest } = base
-  return { stage: { ...rest, settings, hasOwnCmd: false, begun: from }, triggers: OnBuild.map(trigger) }
+  return { stage: { ...base, settings, hasOwnCmd: false, begun: from }, triggers: OnBuild.map(trigger) }
 }
 
 /** Docker gives PATH to every image that it builds, those on `scratch` as well. */

@@ -28,11 +28,12 @@ export class Scope {
     return new Scope(new Map([['PATH', defaultPath]]), true)
   }
 
-  /** On a stage that ends with this scope: ARGs end with it, and its ONBUILD may set anything. */
+  /** On a stage that ends with this scope: its variables, ARGs among them, are there, and its ONBUILD may set any other. */
   next(): Scope {
     if (this.#hasTriggers) return Scope.onImage()
-    const certain = [...this.#certain].filter(([name]) => !this.#uncertain.has(name))
-    return new Scope(new Map(certain), this.#isClosed && certain.length === this.#certain.size)
+    const scope = new Scope(this.#certain, this.#isClosed)
+    for (const name of this.#uncertain) scope.#uncertain.add(name)
+    return scope
   }
 
   /** Throws `UnknownVariable` where only the build can tell. */

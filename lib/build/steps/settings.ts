@@ -82,7 +82,7 @@ export function userStep(user: string | number): UserStep {
 }
 
 export function labelStep(labels: Readonly<Record<string, string>>): LabelStep {
-  return Object.freeze({ kind: 'label', labels: checkRecord('label', labels, /^[^\s\0]+$/) })
+  return Object.freeze({ kind: 'label', labels: checkRecord('label', labels, /^[^\n\0]+$/) })
 }
 
 function checkPort(value: unknown): string {
