@@ -3,7 +3,6 @@ export {
   type BindOptions,
   BuildError,
   type BuildEvent,
-  type BuildOptions,
   bind,
   type CacheOptions,
   type CopyOptions,
@@ -42,6 +41,9 @@ export {
   Container,
   Image,
   ImageBuilder,
+  type ImageBuildOptions as BuildOptions,
+  type ImagePullOptions as PullOptions,
+  type ImagePushOptions as PushOptions,
   type ImageSaveOptions,
   image,
   images,
@@ -71,9 +73,7 @@ export type {
 export type { NamespaceKind, NamespaceOptions } from './namespaces/index.ts'
 export type { CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
 export {
-  type PullOptions,
   type PullPolicy,
-  type PushOptions,
   type PushResult,
   type Referrer,
   type ReferrersOptions,

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
 import { usage } from './help.ts'
 import { ownLibrary, packageVersion } from './library.ts'
+import { showProgress } from './progress.ts'
 import type { Script } from './script.ts'
 import { showError } from './show.ts'
 import { serveIfCompiler } from './worker.ts'
@@ -83,6 +84,7 @@ async function run(invocation: Invocation): Promise<number | undefined> {
     process.exit()
   }
   const { runScript } = await import('./script.ts')
+  showProgress()
   const script: Script = invocation.script ?? { kind: 'text', code: await readStdin(), name: '[stdin]', print: false }
   return runScript(script, { library: ownLibrary(), check, cwd: process.cwd(), argv })
 }

@@ -28,6 +28,10 @@ import {
 import { type PushOptions, type PushResult, pushImage } from '../registry/index.ts'
 import type { Op, Plan } from '../sys/index.ts'
 import { confined } from '../zygote/index.ts'
+import { type Shown, shownTransfer } from './progress/index.ts'
+
+/** How an image is pushed. */
+export type ImagePushOptions = Shown<PushOptions>
 
 export interface ImageSaveOptions extends Omit<SaveOptions, 'platform'> {
   /** Of a multi-platform image this one only: `linux/arm64`. */
@@ -104,8 +108,10 @@ export class Image {
    *
    * @example await built.push('127.0.0.1:5000/app:2', { auth: { username: 'me', password } })
    */
-  async push(reference: string, options: PushOptions = {}): Promise<PushResult> {
-    return await pushImage((await currentRuntime()).store, this.data, reference, options)
+  async push(reference: string, options: ImagePushOptions = {}): Promise<PushResult> {
+    return await shownTransfer('push', reference, options, async (own: PushOptions) =>
+      pushImage((await currentRuntime()).store, this.data, reference, own),
+    )
   }
 
   /**

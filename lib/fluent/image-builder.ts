@@ -47,6 +47,10 @@ import { invalidOption, kindOfValue } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 import { type Container, Image, type PlanOptions } from './handles.ts'
+import { type Shown, shownBuild } from './progress/index.ts'
+
+/** How an image is built. */
+export type ImageBuildOptions = Shown<BuildOptions>
 
 /**
  * The description of an image: an immutable list of steps. Every verb gives a new description and leaves this one as it was;
@@ -208,7 +212,11 @@ export class ImageBuilder {
    *
    * @example const built = await image('host').run('date > /built').build({ tag: 'app' })
    */
-  async build(options: BuildOptions = {}): Promise<Image> {
+  async build(options: ImageBuildOptions = {}): Promise<Image> {
+    return await shownBuild(options, (own) => this.#build(own))
+  }
+
+  async #build(options: BuildOptions): Promise<Image> {
     checkBuildOptions(options)
     const runtime = await currentRuntime()
     using _ = runtime.store.hold()

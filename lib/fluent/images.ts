@@ -14,6 +14,10 @@ import {
   type UnpackImage,
 } from '../registry/index.ts'
 import { Image } from './handles.ts'
+import { type Shown, shownTransfer } from './progress/index.ts'
+
+/** How an image is pulled. */
+export type ImagePullOptions = Shown<PullOptions>
 
 function checkPath(what: string, path: unknown): void {
   if (typeof path !== 'string' || path === '')
@@ -48,9 +52,11 @@ export const images = {
    *
    * @example await images.pull('127.0.0.1:5000/app:2', { platform: 'linux/arm64', policy: 'missing' })
    */
-  async pull(reference: string, options: PullOptions = {}): Promise<Image> {
-    const runtime = await currentRuntime()
-    return new Image(await pullImage(runtime.store, reference, options, unpackerOf(runtime)))
+  async pull(reference: string, options: ImagePullOptions = {}): Promise<Image> {
+    return await shownTransfer('pull', reference, options, async (own: PullOptions) => {
+      const runtime = await currentRuntime()
+      return new Image(await pullImage(runtime.store, reference, own, unpackerOf(runtime)))
+    })
   },
   /** The tags that a registry has of a repository. Rejects with `registry_not_found`, …. */
   async tags(repository: string, options: RemoteOptions = {}): Promise<readonly string[]> {
