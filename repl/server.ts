@@ -10,6 +10,7 @@ import { historyPath, prepareHistory } from './history.ts'
 import { type Library, ownLibrary, packageVersion } from './library.ts'
 import { Modules } from './modules.ts'
 import { acceptPastes } from './paste.ts'
+import { PromptProgress } from './progress.ts'
 import { Turns } from './queue.ts'
 import { showError, showProblems, showValue } from './show.ts'
 
@@ -39,6 +40,7 @@ class Session {
   readonly #compiler: Compiler
   readonly #modules: Modules
   readonly #jobs = new EventEmitter()
+  readonly #progress = new PromptProgress()
   #pending = ''
   #value: unknown
 
@@ -184,13 +186,16 @@ class Session {
   }
 
   async #carryOut(code: string, callback: Callback): Promise<void> {
+    this.#progress.set(this.#options.terminal)
     const settle = (error: Error | null, value?: unknown) => {
+      this.#progress.set(false)
       callback(error, value)
       this.#turns.end()
     }
     try {
       this.#settle(await this.#evaluator.evaluate(code), code, settle)
     } catch (error) {
+      this.#progress.set(false)
       this.#write(`${showError(error, this.#options.colors)}\n`)
       settle(null)
     }
