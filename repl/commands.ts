@@ -1,4 +1,6 @@
+import { StrakeError } from '../lib/errors/index.ts'
 import type { Compiler } from './compiler.ts'
+import { failedStep, runShell, shellTarget, type Terminal } from './debug.ts'
 import type { Evaluator, Outcome } from './evaluate.ts'
 import { helpText } from './help.ts'
 import { paint, showError, showProblems, showValue } from './show.ts'
@@ -11,6 +13,8 @@ export interface CommandOptions {
   readonly compiler: Compiler
   readonly library: () => Promise<object>
   readonly colors: boolean
+  /** Where a shell can be opened; undefined when the session is on none. */
+  readonly terminal?: Terminal | undefined
 }
 
 interface Check {
@@ -41,7 +45,7 @@ async function planOf(given: unknown): Promise<string> {
     const plan = await call(value, 'plan')
     if (plan !== undefined) return String(plan)
   }
-  throw new TypeError('This has no plan: .plan takes an image, a builder, a container or a plan')
+  throw new StrakeError('invalid_argument', 'This has no plan: .plan takes an image, a builder, a container or a plan')
 }
 
 function showChecks(checks: readonly Check[], colors: boolean): string {
@@ -56,7 +60,7 @@ function showChecks(checks: readonly Check[], colors: boolean): string {
 }
 
 /** The commands that this prompt has beside Node's own. */
-export function makeCommands({ evaluator, compiler, library, colors }: CommandOptions): Readonly<Record<string, Command>> {
+export function makeCommands({ evaluator, compiler, library, colors, terminal }: CommandOptions): Readonly<Record<string, Command>> {
   const ofValue = async (code: string, outcome: Outcome, show: (value: unknown) => Promise<string>): Promise<string> => {
     switch (outcome.status) {
       case 'incomplete':
@@ -71,10 +75,18 @@ export function makeCommands({ evaluator, compiler, library, colors }: CommandOp
         return show(outcome.value)
     }
   }
+  const debug = async (value: unknown): Promise<string> => {
+    const target = shellTarget(value instanceof Promise ? await value : value)
+    if (terminal === undefined) return 'A shell needs a terminal: start strake on one'
+    const step = failedStep(value)
+    if (step) terminal.output.write(`The state before this step, which failed: ${step}\n`)
+    return await runShell(target, terminal)
+  }
   return {
     help: async () => helpText(colors),
     plan: async (code) =>
       code ? ofValue(code, await evaluator.value(code), planOf) : "Usage: .plan EXPR, for example .plan image().from('host')",
+    debug: async (code) => (code ? ofValue(code, await evaluator.value(code), debug) : debug(evaluator.scope._error)),
     type: async (code) => {
       if (!code) return 'Usage: .type EXPR'
       const answer = await compiler.ask('type', { code })

@@ -6,6 +6,7 @@ export const commandHelp: readonly (readonly [group: string, commands: readonly 
     'Look',
     [
       ['.plan EXPR', 'the system calls that an image, a builder or a container is made of'],
+      ['.debug [EXPR]', 'a shell in the state before the build step that failed last, or in an image or a container'],
       ['.type EXPR', 'the type of an expression, and its documentation'],
       ['.doctor', 'what this machine can do, and what mends what it cannot'],
     ],

@@ -87,7 +87,13 @@ class Session {
       interruptible: terminal,
       onSynchronous: (running) => this.#setRaw(!running),
     })
-    this.#commands = makeCommands({ evaluator: this.#evaluator, compiler: this.#compiler, library: load, colors })
+    this.#commands = makeCommands({
+      evaluator: this.#evaluator,
+      compiler: this.#compiler,
+      library: load,
+      colors,
+      terminal: terminal ? { input, output } : undefined,
+    })
   }
 
   /** Resolves when the session is over and what it held is disposed of. */

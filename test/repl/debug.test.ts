@@ -1,0 +1,47 @@
+// test: alone
+// test: timeout 180
+import { fileURLToPath } from 'node:url'
+import * as assert from 'uvu/assert'
+import { shellTarget } from '../../repl/debug.ts'
+import { has } from '../support/machine.ts'
+import { skip } from '../support/skip.ts'
+import { temporaryDirectory } from '../support/temporary.ts'
+import { Screen } from '../support/tmux.ts'
+import { test } from '../support/uvu.ts'
+
+const program = fileURLToPath(new URL('../../repl/main.ts', import.meta.url))
+
+test('.debug opens a shell in the state before the step that failed, and the prompt is there again after it', async () => {
+  if (!has('tmux')) return skip('tmux is not installed')
+  using state = temporaryDirectory('debug')
+  const environment = `env XDG_STATE_HOME=${state.path} NO_COLOR=1`
+  using screen = new Screen(`${environment} ${process.execPath} --import ${import.meta.resolve('tsx')} ${program}; echo ended $?; cat`)
+  await screen.enter('.debug')
+  await screen.see(/No build has failed yet/)
+  await screen.enter("await image('host').run('echo made > /first').run('echo not kept > /second; exit 3').build()")
+  await screen.see(/build_failed(?:.|\n)*\nstrake> ?$/)
+  await screen.enter('.debug')
+  await screen.see(/exit 3\n(?:.|\n)*[#$] ?$/)
+  await screen.enter('cat /first; ls /second; stty size', /[#$] ?$/)
+  await screen.see(/\nmade\n(?:.|\n)*\/second(?:.|\n)*No such file(?:.|\n)*\n\d+ 100\n/)
+  // Ctrl-C is the shell's, and so is what is typed.
+  await screen.enter('sleep 100', /[#$] ?$/)
+  screen.press('C-c')
+  await screen.enter('exit 7', /[#$] ?$/)
+  await screen.see(/The shell has ended with 7(?:.|\n)*\nstrake> ?$/)
+  await screen.enter('20 + 22')
+  await screen.see(/\n42\n+strake> ?$/)
+  await screen.enter(".debug image('host')")
+  await screen.enter('exit', /[#$] ?$/)
+  await screen.see(/The shell has ended\.(?:.|\n)*\nstrake> ?$/)
+  await screen.enter('.debug 5')
+  await screen.see(/No shell can be opened in this/)
+  screen.press('C-d')
+  await screen.see(/ended 0$/)
+})
+
+test('what has no state to look into is refused', () => {
+  for (const value of [5, null, new Error('x'), {}]) assert.throws(() => shellTarget(value), /No shell can be opened/)
+})
+
+test.run()
