@@ -18,7 +18,7 @@ export interface CacheRecord {
 }
 
 /** Directories of `cache/` that are not of builds. */
-const others = ['snapshots']
+const others = ['snapshots', 'mounts', 'seen', 'compressed']
 
 /** Every record of the build cache. */
 export async function cacheRecords(store: Store): Promise<CacheRecord[]> {
@@ -68,6 +68,6 @@ function collectDigests(value: unknown, found: { readonly digest: Set<Digest>; r
   }
 }
 
-export async function removeRecord(record: CacheRecord): Promise<void> {
+export async function removeRecord(record: Pick<CacheRecord, 'path'>): Promise<void> {
   await rm(record.path, { force: true })
 }

@@ -8,6 +8,7 @@ import { linksOf } from './links.ts'
 import { largestManifest } from './manifest.ts'
 import { measureTree } from './measure.ts'
 import { type SurveyedImage, surveyImages } from './survey.ts'
+import { removeStaleTransfers } from './transfer-records.ts'
 
 export interface CollectOptions {
   /** Agents remove trees whose files are not the caller's. Without it snapshots stay. */
@@ -67,6 +68,7 @@ async function collect(store: Store, { agentFor, only }: CollectOptions): Promis
     },
   )
   for (const record of await cacheRecords(store)) if (!(await isOfUse(store, record))) await removeRecord(record)
+  await removeStaleTransfers(store)
   return removed
 }
 

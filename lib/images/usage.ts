@@ -4,6 +4,7 @@ import { blobKey, type Digest, hexOf, isAlive, ownerIn, type Store, snapshotKey 
 import { neededKeys, snapshotsIn } from './collect.ts'
 import { measureTree, recordedMeasure, recordMeasure } from './measure.ts'
 import type { SurveyedImage } from './survey.ts'
+import { transferRecords } from './transfer-records.ts'
 
 export interface UsageOfKind {
   readonly count: number
@@ -36,7 +37,7 @@ export interface StoreUsage {
   readonly snapshots: UsageOfKind
   /** What running and stopped containers have written. */
   readonly containers: UsageOfKind
-  /** Blobs that only the build cache keeps, and its records. */
+  /** Blobs that only the build cache keeps, its records, and those of what pushes and pulls have learnt. */
   readonly cache: UsageOfKind
   /** Blobs and snapshots that nothing needs: what `prune()` removes. */
   readonly garbage: UsageOfKind
@@ -63,7 +64,8 @@ export async function storeUsage(store: Store, agentFor: AgentFor): Promise<Stor
     (digest) => sizes.get(digest) ?? 0,
     (digest) => !held.has(blobKey(digest)),
   )
-  const recordBytes = records.reduce((sum, record) => sum + record.size, 0)
+  const learnt = await transferRecords(store)
+  const recordBytes = [...records, ...learnt].reduce((sum, record) => sum + record.size, 0)
   const blobGarbage = [...sizes].filter(([digest]) => !keys.has(blobKey(digest)))
   const trees = await measureAll(store, agentFor)
   const isNeeded = ([digest]: readonly [Digest, number]): boolean => keys.has(snapshotKey(digest))
@@ -76,7 +78,7 @@ export async function storeUsage(store: Store, agentFor: AgentFor): Promise<Stor
     ({ isOver }) => isOver,
   )
   const cache = {
-    count: records.length,
+    count: records.length + learnt.length,
     bytes: ofCache.bytes + recordBytes,
     reclaimable: ofCache.reclaimable + recordBytes,
   }
