@@ -18,28 +18,42 @@ import { prepareWorkdir } from './workdir-step.ts'
 
 export interface Advance {
   readonly stage: Stage
+  /** Of a step that changes nothing but the config: as the one before it. */
   readonly isCached: boolean
 }
 
 /** The stage after a step; `before` is undefined for `from` alone. */
-export async function advance(before: Stage | undefined, step: Step, context: BuildContext, reporter: Reporter): Promise<Advance> {
+export async function advance(before: Advance | undefined, step: Step, context: BuildContext, reporter: Reporter): Promise<Advance> {
   checkAborted(context.options.signal)
   if (step.kind === 'from') {
-    const begun = beginStage(await openBase(step.base, { ...context, onPull: reporter.pull }), step)
-    return await advanceAll(begun.stage, begun.triggers, context, reporter)
+    let isCached = true
+    const onMade = (): void => {
+      isCached = false
+    }
+    const begun = beginStage(await openBase(step.base, { ...context, onPull: reporter.pull, onMade }), step)
+    return await advanceAll({ stage: begun.stage, isCached }, begun.triggers, context, reporter)
   }
   if (before === undefined) throw new Error(`${step.kind} without a stage`)
-  return await advanced(before, step, { ...contextOf(before, context), onPull: reporter.pull }, reporter)
+  return await advanced(before, step, { ...contextOf(before.stage, context), onPull: reporter.pull }, reporter)
 }
 
 /** The stage after steps that nobody has seen before: what an instruction of a Dockerfile turned out to be. */
-async function advanceAll(stage: Stage, steps: readonly Step[], context: BuildContext, reporter: Reporter): Promise<Advance> {
-  let next: Advance = { stage, isCached: false }
-  for (const step of steps) next = await advance(next.stage, step, context, reporter)
-  return next
+async function advanceAll(begin: Advance, steps: readonly Step[], context: BuildContext, reporter: Reporter): Promise<Advance> {
+  let next = begin
+  let isCached = begin.isCached
+  for (const step of steps) {
+    next = await advance(next, step, context, reporter)
+    isCached &&= next.isCached
+  }
+  return { stage: next.stage, isCached }
 }
 
-async function advanced(stage: Stage, step: Exclude<Step, { kind: 'from' }>, context: BuildContext, reporter: Reporter): Promise<Advance> {
+async function advanced(
+  { stage, isCached }: Advance,
+  step: Exclude<Step, { kind: 'from' }>,
+  context: BuildContext,
+  reporter: Reporter,
+): Promise<Advance> {
   switch (step.kind) {
     case 'run':
       return await layered(stage, step, await prepareRun(step, stage, context), context, reporter)
@@ -50,19 +64,19 @@ async function advanced(stage: Stage, step: Exclude<Step, { kind: 'from' }>, con
     case 'arg':
       return {
         stage: withArguments(extend(stage, { name: describeStep(step), created: stage.created }), step, context.options),
-        isCached: false,
+        isCached,
       }
     case 'maintainer':
-      return { stage: { ...extend(stage, { name: describeStep(step), created: stage.created }), author: step.author }, isCached: false }
+      return { stage: { ...extend(stage, { name: describeStep(step), created: stage.created }), author: step.author }, isCached }
     case 'late':
-      return await advanceAll(stage, settledSteps(step, stage), context, reporter)
+      return await advanceAll({ stage, isCached }, settledSteps(step, stage), context, reporter)
     case 'workdir': {
       const moved = { ...stage, settings: applyWorkdir(stage.settings, step.path) }
       return await layered(moved, step, prepareWorkdir(workdirOf(moved.settings), stage, context), context, reporter)
     }
     default: {
       const next = extend(stage, { name: describeStep(step), created: stage.created }, applyStep(stage.settings, step, stage.hasOwnCmd))
-      return { stage: step.kind === 'cmd' ? { ...next, hasOwnCmd: true } : next, isCached: false }
+      return { stage: step.kind === 'cmd' ? { ...next, hasOwnCmd: true } : next, isCached }
     }
   }
 }

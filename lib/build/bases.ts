@@ -25,12 +25,14 @@ async function imported(source: ImageSource, context: BuildContext): Promise<Ima
   const { store } = context.runtime
   const { platform } = context
   const stats = await stat(source.path, { bigint: true }).catch(() => undefined)
+  if (!stats?.isFile()) context.onMade?.()
   if (!stats?.isFile()) return await importImage(store, source, { platform })
   const seen = [stats.size, stats.mtimeNs, stats.ctimeNs, stats.ino, stats.dev].map(String)
   const record = store.path('cache', 'base', cacheKey({ source, platform: platform ?? null, seen }))
   const known = await readRecord(record, parseImported)
   const found = known && (await new Images(store).find(known))
   if (found) return found
+  context.onMade?.()
   const image = await importImage(store, source, { platform })
   await writeRecord(store, record, { digest: image.digest })
   return image
@@ -57,7 +59,7 @@ export async function openBase(base: Base, context: BuildContext): Promise<Stage
     case 'scratch':
       return { ...empty, settings: { WorkingDir: '/' } }
     case 'host': {
-      const layer = await hostLayer(store)
+      const layer = await hostLayer(store, context.onMade)
       const history = [{ created_by: "the host's shell and tools", comment: 'strake' }]
       return { ...empty, settings: { Env: defaultEnvironment, Cmd: ['/bin/sh'] }, layers: [layer], history, platform: hostPlatform }
     }

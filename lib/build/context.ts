@@ -119,6 +119,8 @@ export interface BuildContext {
   readonly epoch: number | undefined
   /** Told of an image that is pulled for the step at hand. */
   readonly onPull?: ((reference: string, transfer: TransferEvent) => void) | undefined
+  /** Told when a base was not there yet: it is imported, assembled, or asked for. */
+  readonly onMade?: (() => void) | undefined
   /** Carries out a build that is the base of another, or is copied from; once each. */
   build(steps: readonly Step[]): Promise<Stage>
 }

@@ -18,6 +18,7 @@ export async function referencedImage(reference: string, context: BuildContext):
   // What is named by its content alone is in no registry, or the same there.
   if (found && (pull === 'missing' || isContent(reference))) return found
   if (isContent(reference)) return await images.get(reference)
+  context.onMade?.()
   try {
     return await pulled(reference, context)
   } catch (error) {

@@ -2,7 +2,7 @@ import { StrakeError } from '../errors/index.ts'
 import { type ImageData, namesFrom, parsePlatform } from '../images/index.ts'
 import { sourceDateEpoch } from '../layers/index.ts'
 import { storeError } from '../store/index.ts'
-import { advance } from './advance.ts'
+import { type Advance, advance } from './advance.ts'
 import { BuildCache } from './cache.ts'
 import { type BuildContext, type BuildOptions, cacheLocations, checkBuildOptions } from './context.ts'
 import { abortedError } from './failure.ts'
@@ -40,7 +40,7 @@ export async function buildImage(steps: readonly Step[], options: BuildOptions, 
 class Solver implements Disposable {
   readonly finished: BuildContext['finished'] = new Map()
   readonly #graph = new Graph()
-  readonly #stages = new Map<Vertex, Promise<Stage>>()
+  readonly #stages = new Map<Vertex, Promise<Advance>>()
   readonly #options: BuildOptions
   readonly #runtime: BuildRuntime
   /** Aborted when the caller's signal is, or when a step has failed. */
@@ -67,7 +67,7 @@ class Solver implements Disposable {
       await Promise.allSettled(this.#stages.values())
     }
     if (this.#failure) throw this.#failure.error
-    return await this.#stageOf(end)
+    return (await this.#stageOf(end)).stage
   }
 
   async #open(): Promise<BuildContext> {
@@ -88,7 +88,7 @@ class Solver implements Disposable {
       build: async (inner) => {
         const end = this.#graph.add(inner)
         this.#begin(context)
-        return await this.#stageOf(end)
+        return (await this.#stageOf(end)).stage
       },
     }
     return context
@@ -105,16 +105,13 @@ class Solver implements Disposable {
     }
   }
 
-  async #carryOut(vertex: Vertex, context: BuildContext): Promise<Stage> {
+  async #carryOut(vertex: Vertex, context: BuildContext): Promise<Advance> {
     const needed = [vertex.before, ...vertex.needs].flatMap((each) => (each ? [this.#stageOf(each)] : []))
     await Promise.all(needed)
     const before = vertex.before && (await this.#stageOf(vertex.before))
     try {
       const total = this.#graph.vertices.length
-      const { stage } = await reported(vertex, total, this.#options.onProgress, (reporter) =>
-        advance(before, vertex.step, context, reporter),
-      )
-      return stage
+      return await reported(vertex, total, this.#options.onProgress, (reporter) => advance(before, vertex.step, context, reporter))
     } catch (error) {
       this.#failure ??= { error }
       this.#control.abort(error)
@@ -122,7 +119,7 @@ class Solver implements Disposable {
     }
   }
 
-  #stageOf(vertex: Vertex): Promise<Stage> {
+  #stageOf(vertex: Vertex): Promise<Advance> {
     const stage = this.#stages.get(vertex)
     if (stage === undefined) throw new Error(`step ${vertex.index} has not begun`)
     return stage

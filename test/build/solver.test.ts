@@ -152,7 +152,7 @@ test('unchanged steps come from the cache, and give the same digest; noCache doe
     const opened = runtime.opened
     const second = await build(app, { onProgress: (event) => event.type === 'step' && cached.push(event.cached) })
     assert.is(runtime.opened, opened, 'nothing was opened')
-    assert.equal(cached, [false, true, true, true, true])
+    assert.equal(cached, [true, true, true, true, true])
     assert.is(second.digest, first.digest)
     await build(app, { noCache: true })
     assert.is(runtime.opened, opened + 4)

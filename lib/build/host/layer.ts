@@ -48,9 +48,10 @@ function* layerEntries(entries: readonly BaseEntry[]): Generator<LayerEntry> {
 }
 
 /** The base from this machine's own files, as a layer in the store: made anew when one of those files has changed, found otherwise. */
-export async function hostLayer(store: Store): Promise<StageLayer> {
+export async function hostLayer(store: Store, onMade: () => void = () => {}): Promise<StageLayer> {
   const known = await readRecord(recordPath(store), parseHost)
   if (known && (await store.blobs.size(known.digest)) === known.size && holds(known.witnesses)) return layerOf(known)
+  onMade()
   const base = await assembleHostBase()
   if (!base) {
     throw new StrakeError('image_not_found', "from('host'): this machine has no shell that can be copied", {
