@@ -5,6 +5,7 @@ import { type Digest, failedWith, type Store } from '../store/index.ts'
 import { cacheRecords, removeRecord } from './cache-records.ts'
 import { type Collected, collectGarbage } from './collect.ts'
 import { surveyImages } from './survey.ts'
+import { transferRecords } from './transfer-records.ts'
 
 export interface PruneOptions {
   /** Images that go: those without a name, or all. One that a container runs from stays. Default none. */
@@ -29,7 +30,7 @@ function checkPruneOptions(options: PruneOptions): void {
 /** What `prune` has removed. */
 export interface Pruned extends Collected {
   readonly images: readonly { readonly digest: Digest; readonly tags: readonly string[] }[]
-  /** Records of the build cache. */
+  /** Records of the build cache, and of what pushes and pulls have learnt. */
   readonly records: number
 }
 
@@ -40,7 +41,7 @@ export async function pruneStore(store: Store, agentFor: AgentFor, options: Prun
   const images = options.images === undefined ? [] : await pruneImages(store, options.images, newest)
   let records = 0
   let recordBytes = 0
-  for (const record of options.cache ? await cacheRecords(store) : []) {
+  for (const record of options.cache ? [...(await cacheRecords(store)), ...(await transferRecords(store))] : []) {
     if (record.written > newest) continue
     await removeRecord(record)
     records += 1
