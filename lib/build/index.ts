@@ -1,6 +1,7 @@
 export { type BuildOptions, checkBuildOptions } from './context.ts'
 export { describeStep } from './describe.ts'
 export { type DockerfileOptions, dockerfileSteps } from './dockerfile/index.ts'
+export { formatDockerfile, type ToDockerfileOptions } from './dockerfile/write/index.ts'
 export { BuildError } from './failure.ts'
 export type { BindMount, CacheMount, CacheSharing, RunMount, SecretMount, SshMount, TmpfsMount } from './mount.ts'
 export { type Outline, outlineOf } from './outline.ts'

@@ -16,6 +16,7 @@ import {
   entrypointStep,
   envStep,
   exposeStep,
+  formatDockerfile,
   fromStep,
   type Healthcheck,
   healthcheckStep,
@@ -28,6 +29,7 @@ import {
   type Step,
   shellStep,
   stopSignalStep,
+  type ToDockerfileOptions,
   userStep,
   volumeStep,
   workdirStep,
@@ -253,6 +255,17 @@ export class ImageBuilder {
    */
   plan(options: PlanOptions = {}): Plan {
     return imagePlan(outlineOf(this.steps), options)
+  }
+
+  /**
+   * The description as a Dockerfile: `docker build` makes of it what `build()` makes of the description. Builds that it starts or copies from
+   * are its stages; files from memory are heredocs. Throws `dockerfile_invalid` for what no Dockerfile can say: `from('host')`, a `run` with
+   * `env`, `cwd`, `user` or `timeout`, files that are no text (unless `onFile` takes them).
+   *
+   * @example image('debian:12').run('apt-get update').cmd(['sh']).toDockerfile() // 'FROM debian:12\nRUN apt-get update\nCMD ["sh"]\n'
+   */
+  toDockerfile(options?: ToDockerfileOptions): string {
+    return formatDockerfile(this.steps, options)
   }
 
   /** The steps, one a line, as a Dockerfile would have them. */

@@ -24,12 +24,16 @@ function operandsOf(statement: Statement): Operands {
   const destination = words.at(-1)
   if (!destination || words.length < 2)
     throw failAt(statement, statement.rest.offset, `${statement.keyword} needs a source and a destination`)
-  if (heredocOf(destination.text)) throw failAt(statement, destination.offset, `a heredoc is no destination of ${statement.keyword}`)
-  const sources = words.slice(0, -1).map((word) => ({ word, heredoc: heredocOf(word.text) }))
+  if (heredocOf(destination.text) && statement.line.heredocs.length > 0)
+    throw failAt(statement, destination.offset, `a heredoc is no destination of ${statement.keyword}`)
+  const sources = words.slice(0, -1).map((word) => {
+    const named = heredocOf(word.text)
+    return { word, heredoc: named && statement.line.heredocs.find(({ name }) => name === named.name) }
+  })
   const files = sources.flatMap(({ heredoc }) => {
-    const found = heredoc && statement.line.heredocs.find(({ name }) => name === heredoc.name)
-    if (!heredoc || !found) return []
-    return [{ name: heredoc.name, content: heredoc.stripsTabs ? withoutTabs(found.content) : found.content, expands: heredoc.expands }]
+    if (!heredoc) return []
+    const { name, content, expands, stripsTabs } = heredoc
+    return [{ name, content: stripsTabs ? withoutTabs(content) : content, expands }]
   })
   return { paths: sources.flatMap(({ word, heredoc }) => (heredoc ? [] : [word])), files, destination }
 }
