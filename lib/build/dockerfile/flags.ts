@@ -11,6 +11,7 @@ export class Flags<Name extends string> {
 
   constructor(statement: Statement, kinds: Readonly<Record<Name, FlagKind>>) {
     this.#statement = statement
+    if (statement.flags.length === 0) return
     const known = new Map<string, FlagKind>(Object.entries(kinds))
     for (const flag of statement.flags) {
       const kind = known.get(flag.name)

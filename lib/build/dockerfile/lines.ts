@@ -104,6 +104,7 @@ class Reader {
   }
 
   #heredocs(text: string, at: (offset: number) => Position): Heredoc[] {
+    if (!text.includes('<<')) return []
     const [head = ''] = /^(onbuild\s+)?(add|copy|run)\s+(--\S*\s+)*/i.exec(text) ?? []
     if (head === '' || jsonWords(text.slice(head.length))) return []
     return heredocsOf(text).map(({ word, offset }) => {
