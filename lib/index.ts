@@ -5,6 +5,7 @@ export {
   type BuildEvent,
   bind,
   type CacheOptions,
+  type ContextInput,
   type CopyOptions,
   cache,
   type Healthcheck,

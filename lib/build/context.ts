@@ -3,6 +3,7 @@ import { type Platform, parseReference } from '../images/index.ts'
 import type { PullPolicy, TransferEvent } from '../registry/index.ts'
 import { checkRecord, variableName } from './argument.ts'
 import type { BuildCache, CachedStep } from './cache.ts'
+import { type ContextFiles, type ContextInput, checkContext } from './context-files.ts'
 import type { BuildEvent } from './progress.ts'
 import type { CacheLocation, RemoteCache } from './remote-cache.ts'
 import type { BuildRuntime } from './runtime.ts'
@@ -17,8 +18,11 @@ export const defaultEpoch = 315_532_800
 export interface BuildOptions {
   /** Names for the image. */
   readonly tag?: string | readonly string[] | undefined
-  /** The directory that `copy` takes paths from. Default: the working directory of the process. */
-  readonly context?: string | undefined
+  /**
+   * What `copy` takes paths from: a directory, whose .dockerignore is heeded; some files of one; a tar; files from memory. Default: the working
+   * directory of the process.
+   */
+  readonly context?: ContextInput | undefined
   /** Values of the variables that `arg` has named, which win over their defaults; those of proxies (`HTTP_PROXY`, …) need no `arg`. */
   readonly args?: Readonly<Record<string, string>> | undefined
   /** Values of secrets that `run`s mount, by id: the value itself, `{ file }` or `{ env }`. Those of a `run` itself win. */
@@ -97,8 +101,7 @@ export function checkBuildOptions(options: BuildOptions): void {
     throw invalidOption(
       `pull is one of 'missing', 'always', 'never', not ${typeof pull === 'string' ? JSON.stringify(pull) : kindOfValue(pull)}.`,
     )
-  if (context !== undefined && (typeof context !== 'string' || context === ''))
-    throw invalidOption(`context must be the path of a directory, not ${context === '' ? "''" : kindOfValue(context)}.`)
+  if (context !== undefined) checkContext(context)
 }
 
 /** One build in progress: what every step of it shares. */
@@ -113,6 +116,8 @@ export interface BuildContext {
   /** Steps of this build that are being carried out, or have been, by their last key. */
   readonly underWay: Map<string, Promise<{ readonly record: CachedStep }>>
   readonly slots: Slots
+  /** The contexts that are open. */
+  readonly files: ContextFiles
   /** What `options.platform` says, checked. */
   readonly platform: Platform | undefined
   /** SOURCE_DATE_EPOCH in seconds, if it is set: every time in the result is this one or an earlier one. */

@@ -1,10 +1,10 @@
 import { openBase } from './bases.ts'
 import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts'
-import { carryOutCopy, type PlannedCopy, planCopy, requestOf } from './copy.ts'
-import { ContextDirectory } from './files/context-directory.ts'
+import { carryOutCopy, destinationOf, isDirectoryName, type PlannedCopy, planCopy, requestOf } from './copy.ts'
+import { fileEntries, layerOf } from './file-layer.ts'
 import type { FileSource } from './files/entry.ts'
 import { MemoryFiles } from './files/memory.ts'
-import { lookUpOwner } from './files/owner.ts'
+import { lookUpOwner, numericOwner } from './files/owner.ts'
 import { RootPaths } from './files/root-paths.ts'
 import { RootWriter } from './files/writer.ts'
 import { openImage } from './image-source.ts'
@@ -39,11 +39,12 @@ class CopyInput implements AsyncDisposable {
   async #open(): Promise<FileSource> {
     const { source } = this.#step
     if (source.kind === 'memory') return new MemoryFiles(source.files)
-    return this.#image ? await openImage(this.#image, this.#context) : new ContextDirectory(this.#context.options.context ?? process.cwd())
+    return this.#image ? await openImage(this.#image, this.#context) : await this.#context.files.open(this.#context.options.context)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#opened?.[Symbol.asyncDispose]()
+    // The context is the build's: other steps take from it, too.
+    if (this.#step.source.kind !== 'context') await this.#opened?.[Symbol.asyncDispose]()
   }
 }
 
@@ -57,14 +58,22 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
   const image = base && (await openBase(base, context))
   const input = new CopyInput(step, context, image)
   const workdir = workdirOf(stage.settings)
-  const shared = { kind: 'copy', workdir, destination: step.destination, chown: step.chown ?? null, chmod: step.chmod ?? null }
+  const { destination, chown = null, chmod = null, link, parents, exclude } = step
+  const shared = { kind: 'copy', workdir, destination, chown, chmod, ...(link ? { link, on: null } : {}), ...(parents ? { parents } : {}) }
   return {
     async *keys() {
-      if (image && step.source.kind === 'image') yield { ...shared, image: snapshotsOf(image).at(-1) ?? null, paths: step.source.paths }
+      if (image && step.source.kind === 'image')
+        yield { ...shared, image: snapshotsOf(image).at(-1) ?? null, paths: step.source.paths, exclude: exclude ?? null }
       yield { ...shared, content: (await input.planned()).content }
     },
     async carryOut() {
       const { runtime, options, epoch } = context
+      if (link) {
+        const owner = chown === null ? undefined : numericOwner(chown)
+        const isDirectory = parents === true || isDirectoryName(destination)
+        const place = { destination: destinationOf(workdir, destination), isDirectory, owner, chmod: step.chmod }
+        return await layerOf(fileEntries(await input.planned(), await input.source(), place, context), stage, context)
+      }
       const layer = await runtime.openLayer(snapshotsOf(stage), { signal: options.signal })
       try {
         const agent = await layer.agent()

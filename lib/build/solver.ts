@@ -5,6 +5,7 @@ import { storeError } from '../store/index.ts'
 import { type Advance, advance } from './advance.ts'
 import { BuildCache } from './cache.ts'
 import { type BuildContext, type BuildOptions, cacheLocations, checkBuildOptions } from './context.ts'
+import { ContextFiles } from './context-files.ts'
 import { abortedError } from './failure.ts'
 import { Graph, type Vertex } from './graph.ts'
 import { exportCache, RemoteCache } from './remote-cache.ts'
@@ -24,7 +25,8 @@ import type { Step } from './step.ts'
 export async function buildImage(steps: readonly Step[], options: BuildOptions, runtime: BuildRuntime): Promise<ImageData> {
   checkBuildOptions(options)
   const tags = namesFrom(options.tag)
-  using solver = new Solver(options, runtime)
+  await using files = new ContextFiles(runtime, options.signal)
+  using solver = new Solver(options, runtime, files)
   const { store } = runtime
   try {
     const image = await writeStage(store, await solver.solve(steps), tags)
@@ -43,14 +45,16 @@ class Solver implements Disposable {
   readonly #stages = new Map<Vertex, Promise<Advance>>()
   readonly #options: BuildOptions
   readonly #runtime: BuildRuntime
+  readonly #files: ContextFiles
   /** Aborted when the caller's signal is, or when a step has failed. */
   readonly #control = new AbortController()
   #context: BuildContext | undefined
   #failure: { readonly error: unknown } | undefined
 
-  constructor(options: BuildOptions, runtime: BuildRuntime) {
+  constructor(options: BuildOptions, runtime: BuildRuntime, files: ContextFiles) {
     this.#options = options
     this.#runtime = runtime
+    this.#files = files
     if (options.signal?.aborted) this.#onAbort()
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -83,6 +87,7 @@ class Solver implements Disposable {
       finished: this.finished,
       underWay: new Map(),
       slots: new Slots(parallel),
+      files: this.#files,
       platform: platform === undefined ? undefined : parsePlatform(platform),
       epoch: sourceDateEpoch(),
       build: async (inner) => {

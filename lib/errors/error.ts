@@ -35,6 +35,7 @@ export const errorCodes = [
   'store_full',
   'image_in_use',
   'dockerfile_invalid',
+  'download_failed',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

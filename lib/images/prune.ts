@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { checkFlag, invalidOption, optionCheck } from '../errors/index.ts'
 import type { AgentFor } from '../layers/index.ts'
 import { type Digest, failedWith, type Store } from '../store/index.ts'
+import { pruneCacheMounts } from './cache-mounts.ts'
 import { cacheRecords, removeRecord } from './cache-records.ts'
 import { type Collected, collectGarbage } from './collect.ts'
 import { surveyImages } from './survey.ts'
@@ -10,9 +11,9 @@ import { transferRecords } from './transfer-records.ts'
 export interface PruneOptions {
   /** Images that go: those without a name, or all. One that a container runs from stays. Default none. */
   readonly images?: 'untagged' | 'all' | undefined
-  /** Whether the build cache goes. Default false. */
+  /** Whether the build cache goes, and with it the caches that `run`s have mounted. Default false. */
   readonly cache?: boolean | undefined
-  /** Milliseconds: images that came into the store, and records of the cache that were made, later than that stay. Default 0. */
+  /** Milliseconds: images that came into the store, records of the cache that were made, and caches that were mounted, later than that stay. Default 0. */
   readonly olderThan?: number | undefined
 }
 
@@ -32,6 +33,8 @@ export interface Pruned extends Collected {
   readonly images: readonly { readonly digest: Digest; readonly tags: readonly string[] }[]
   /** Records of the build cache, and of what pushes and pulls have learnt. */
   readonly records: number
+  /** Caches that `run`s have mounted. */
+  readonly mounts: number
 }
 
 /** Removes what is asked for, and then all that nothing needs. Rejects with `store_invalid`, `store_busy`. */
@@ -47,8 +50,9 @@ export async function pruneStore(store: Store, agentFor: AgentFor, options: Prun
     records += 1
     recordBytes += record.size
   }
+  const mounts = options.cache ? await pruneCacheMounts(store, agentFor, newest) : { count: 0, bytes: 0 }
   const collected = await collectGarbage(store, { agentFor })
-  return { ...collected, bytes: collected.bytes + recordBytes, images, records }
+  return { ...collected, bytes: collected.bytes + recordBytes + mounts.bytes, images, records, mounts: mounts.count }
 }
 
 async function pruneImages(store: Store, which: 'untagged' | 'all', newest: number): Promise<Pruned['images']> {

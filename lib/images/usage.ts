@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import type { AgentFor } from '../layers/index.ts'
 import { blobKey, type Digest, hexOf, isAlive, ownerIn, type Store, snapshotKey } from '../store/index.ts'
+import { measureCacheMounts } from './cache-mounts.ts'
 import { neededKeys, snapshotsIn } from './collect.ts'
 import { measureTree, recordedMeasure, recordMeasure } from './measure.ts'
 import type { SurveyedImage } from './survey.ts'
@@ -37,7 +38,7 @@ export interface StoreUsage {
   readonly snapshots: UsageOfKind
   /** What running and stopped containers have written. */
   readonly containers: UsageOfKind
-  /** Blobs that only the build cache keeps, its records, and those of what pushes and pulls have learnt. */
+  /** Blobs that only the build cache keeps, its records, those of what pushes and pulls have learnt, and the directories that `run`s have mounted as caches. */
   readonly cache: UsageOfKind
   /** Blobs and snapshots that nothing needs: what `prune()` removes. */
   readonly garbage: UsageOfKind
@@ -77,10 +78,15 @@ export async function storeUsage(store: Store, agentFor: AgentFor): Promise<Stor
     ({ bytes }) => bytes,
     ({ isOver }) => isOver,
   )
+  const mounts = tally(
+    await measureCacheMounts(store, agentFor),
+    ({ bytes }) => bytes,
+    ({ isHeld }) => !isHeld,
+  )
   const cache = {
-    count: records.length + learnt.length,
-    bytes: ofCache.bytes + recordBytes,
-    reclaimable: ofCache.reclaimable + recordBytes,
+    count: records.length + learnt.length + mounts.count,
+    bytes: ofCache.bytes + recordBytes + mounts.bytes,
+    reclaimable: ofCache.reclaimable + recordBytes + mounts.reclaimable,
   }
   const shared = [...inImages].filter((digest) => cached.has(digest) && !held.has(blobKey(digest)))
   const kinds = [ofImages, snapshots, containers, cache, garbage]

@@ -10,6 +10,12 @@ async function text(paths: RootPaths, path: string): Promise<string | undefined>
   return (await paths.readFile(path))?.toString('utf8')
 }
 
+/** The ids of a `chown` that is numbers, with no image at hand. */
+export function numericOwner(chown: string): Owner {
+  const [uid = 0, gid = uid] = chown.split(':').map(Number)
+  return { uid, gid }
+}
+
 /**
  * The ids that `chown` names, looked up in the image's own /etc/passwd and /etc/group: `user`, `user:group`, `uid`, `uid:gid`.
  * A group that is left out is the user's own in passwd, and for a bare number that number, as COPY of a Dockerfile has it.

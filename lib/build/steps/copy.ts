@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { optionCheck, StrakeError } from '../../errors/index.ts'
+import { isRecord, kindOfValue, optionCheck, StrakeError } from '../../errors/index.ts'
 import { checkText, checkUser, invalidArgument } from '../argument.ts'
 import { isSymbolicMode } from '../files/mode.ts'
 import type { CopySettings, CopySource, CopyStep, FileMode, MemoryFile } from '../step.ts'
@@ -63,7 +63,8 @@ export function relativePath(argument: string, path: string): string {
   return normal.replace(/^\/+/, '').replace(/\/$/, '') || '.'
 }
 
-function memoryFiles(files: MemoryFiles): MemoryFile[] {
+export function memoryFiles(files: MemoryFiles): MemoryFile[] {
+  if (!isRecord(files)) throw invalidArgument('copy', `takes files from memory as an object, not ${kindOfValue(files)}`)
   return Object.entries(files).map(([name, file]): MemoryFile => {
     const path = relativePath('copy', name)
     if (path === '.' || name.endsWith('/')) throw invalidArgument('copy', `has a file without a name: ${JSON.stringify(name)}`)
@@ -113,6 +114,8 @@ export function checkCopySettings(destination: unknown, options: CopySettingsOpt
   const isDirectory = /(^|\/)\.{0,2}$/.test(target)
   if (sources > 1 && !isDirectory)
     throw invalidArgument('destination', `must end in "/" when several paths are copied: ${JSON.stringify(target)}`)
+  if (checkFlag('link', link) && chown !== undefined && !/^\d+(:\d+)?$/.test(String(chown)))
+    throw invalidArgument('chown', 'must be numbers together with link: the layer knows no users of the image')
   const patterns = exclude === undefined ? [] : checkExclude(exclude)
   return {
     destination: target,

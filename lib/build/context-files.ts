@@ -1,0 +1,156 @@
+import { createReadStream, existsSync, readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
+import { unpackLayer } from '../layers/index.ts'
+import type { ByteStream } from '../store/index.ts'
+import { ContextDirectory } from './files/context-directory.ts'
+import type { FileSource, PathFilter } from './files/entry.ts'
+import { IgnorePatterns } from './files/ignore.ts'
+import { ImageFiles } from './files/image-files.ts'
+import { ContextMemory } from './files/memory.ts'
+import type { BuildLayer, BuildRuntime } from './runtime.ts'
+import { type MemoryFiles, memoryFiles, relativePath } from './steps/copy.ts'
+
+/**
+ * What a build takes files from: a directory (its `.dockerignore` says what of it is not there, or `ignore`: patterns, or false for none), files of a
+ * directory and nothing else of it, a tar (a file, bytes, a stream), or files from memory.
+ */
+export type ContextInput =
+  | string
+  | { readonly directory: string; readonly ignore?: readonly string[] | false | undefined }
+  | { readonly files: readonly string[]; readonly root?: string | undefined }
+  | { readonly tar: string | Uint8Array | AsyncIterable<Uint8Array> }
+  | { readonly memory: MemoryFiles }
+
+/** One of these, and what goes with it. */
+const shapes: Readonly<Record<string, readonly string[]>> = { directory: ['ignore'], files: ['root'], tar: [], memory: [] }
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
+}
+
+/** Refuses what is no context, before anything is done. Throws `invalid_argument`, `path_escapes`. */
+export function checkContext(context: unknown): void {
+  if (typeof context === 'string' && context !== '') return
+  const names = isRecord(context) ? Object.keys(context) : []
+  const kind = names.find((name) => name in shapes)
+  const odd = names.find((name) => name !== kind && !shapes[kind ?? '']?.includes(name))
+  if (!isRecord(context) || kind === undefined || odd !== undefined)
+    throw invalidOption(
+      `context must be the path of a directory, { directory }, { files }, { tar } or { memory }, not ${context === '' ? "''" : (odd ?? kindOfValue(context))}.`,
+    )
+  const { directory, ignore, files, root, tar, memory } = context
+  for (const [name, value] of Object.entries({ directory, root }))
+    if (value !== undefined && (typeof value !== 'string' || value === ''))
+      throw invalidOption(`context.${name} must be the path of a directory.`)
+  if (ignore !== undefined && ignore !== false && !isTexts(ignore))
+    throw invalidOption('context.ignore must be an array of patterns, or false.')
+  if (files !== undefined && !isTexts(files)) throw invalidOption('context.files must be an array of paths.')
+  for (const file of isTexts(files) ? files : []) relativePath('context.files', file)
+  if (
+    kind === 'tar' &&
+    !(typeof tar === 'string' || tar instanceof Uint8Array || (typeof tar === 'object' && tar !== null && Symbol.asyncIterator in tar))
+  )
+    throw invalidOption('context.tar must be the path of a file, bytes or a stream.')
+  if (kind === 'memory') memoryFiles(memory as MemoryFiles)
+}
+
+/** Listed paths, what is below them, and the directories on the way. */
+class Listed implements PathFilter {
+  readonly hasExceptions = true
+  readonly #paths: ReadonlySet<string>
+
+  constructor(paths: readonly string[]) {
+    this.#paths = new Set(paths.map((path) => relativePath('context.files', path)))
+  }
+
+  ignores(path: string): boolean {
+    if (this.#paths.has('.')) return false
+    for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) if (this.#paths.has(path.slice(0, end))) return false
+    return true
+  }
+}
+
+function ignoreFile(directory: string): PathFilter | undefined {
+  const path = join(directory, '.dockerignore')
+  if (!existsSync(path)) return undefined
+  try {
+    return IgnorePatterns.parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    if (cause instanceof StrakeError) throw cause
+    throw new StrakeError('context_invalid', `${path} cannot be read`, { cause, details: { path: '.dockerignore' } })
+  }
+}
+
+/** The contexts of one build, each opened when it is first needed, once: a stream can be read only once. */
+export class ContextFiles implements AsyncDisposable {
+  readonly #runtime: BuildRuntime
+  readonly #signal: AbortSignal | undefined
+  readonly #opened = new Map<ContextInput, Promise<FileSource>>()
+
+  constructor(runtime: BuildRuntime, signal?: AbortSignal) {
+    this.#runtime = runtime
+    this.#signal = signal
+  }
+
+  /** Rejects with `context_invalid`; for a tar also as layers that come from elsewhere: `layer_invalid`, `path_escapes`, `limit_exceeded`. */
+  open(input: ContextInput = process.cwd()): Promise<FileSource> {
+    const opened = this.#opened.get(input) ?? this.#open(input)
+    this.#opened.set(input, opened)
+    return opened
+  }
+
+  async #open(input: ContextInput): Promise<FileSource> {
+    if (typeof input === 'string') return new ContextDirectory(input, ignoreFile(input))
+    if ('directory' in input) {
+      const { directory, ignore } = input
+      const filter = ignore === undefined ? ignoreFile(directory) : ignore === false ? undefined : new IgnorePatterns(ignore)
+      return new ContextDirectory(directory, filter)
+    }
+    if ('files' in input) return new ContextDirectory(input.root ?? process.cwd(), new Listed(input.files))
+    if ('memory' in input) return new ContextMemory(memoryFiles(input.memory))
+    return await this.#unpack(input.tar)
+  }
+
+  /** A tar is unpacked as a layer is: by a process that sees nothing but the directory in which it writes. */
+  async #unpack(tar: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<FileSource> {
+    const layer = await this.#runtime.openLayer([], { signal: this.#signal, scaffold: false })
+    try {
+      return await this.#unpackInto(layer, typeof tar === 'string' ? createReadStream(tar) : tar instanceof Uint8Array ? [tar] : tar)
+    } catch (error) {
+      await layer.discard()
+      if (error instanceof StrakeError) throw error
+      throw new StrakeError('context_invalid', `the tar of the build context cannot be read`, { cause: error })
+    }
+  }
+
+  async #unpackInto(layer: BuildLayer, content: ByteStream): Promise<FileSource> {
+    await mkdir(`${layer.directory.path}/context`, { recursive: true, mode: 0o700 })
+    const agent = await this.#runtime.agentFor(`${layer.directory.zygotePath}/context`)
+    const release = async (): Promise<void> => {
+      await agent.close()
+      await layer.discard()
+    }
+    try {
+      await unpackLayer(content, agent, { ownership: false, signal: this.#signal })
+      const files = new ImageFiles(agent, release, { isContext: true })
+      const [ignore] = (await files.find('.dockerignore')).flatMap(({ entries }) => entries)
+      if (ignore?.kind !== 'file') return files
+      const pieces: Buffer[] = []
+      for await (const piece of files.read(ignore)) pieces.push(piece)
+      const text = Buffer.concat(pieces).toString()
+      return new ImageFiles(agent, release, { isContext: true, filter: IgnorePatterns.parse(text) })
+    } catch (error) {
+      await agent.close()
+      throw error
+    } finally {
+      if (content instanceof Readable) content.destroy()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const opened of this.#opened.values()) await (await opened.catch(() => undefined))?.[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,90 @@
+import { StrakeError } from '../../errors/index.ts'
+import { decompress, type LayerEntry, printable, walkTar } from '../../layers/index.ts'
+import type { ByteStream } from '../../store/index.ts'
+import type { BytePath } from './entry.ts'
+import type { Owner } from './owner.ts'
+
+const zeroes = Buffer.alloc(64 * 1024)
+
+/** Archives that Docker unpacks and that nothing here reads, by their names: the bytes alone do not tell whether a tar is inside. */
+const unreadable = /\.(tar\.(xz|bz2|lzma)|txz|tbz2?|tlz)$/i
+
+function archiveInvalid(name: string, why: string): StrakeError {
+  return new StrakeError('context_invalid', `the archive ${printable(name)} ${why}`, { details: { path: name } })
+}
+
+/**
+ * Whether a file is a tar, compressed by gzip, zstd or not: told by its bytes, whatever its name says. `context_invalid` for one that is compressed
+ * by something else.
+ */
+export async function isArchive(name: string, content: ByteStream): Promise<boolean> {
+  if (unreadable.test(name)) {
+    throw new StrakeError('context_invalid', `the archive ${printable(name)} is compressed by xz or bzip2, which is not unpacked here`, {
+      hint: 'compress it by gzip or zstd, or add it with keepArchives: true and unpack it by a run',
+      details: { path: name },
+    })
+  }
+  try {
+    for await (const _ of walkTar(decompress(content))) return true
+    return false
+  } catch (error) {
+    if (error instanceof StrakeError && (error.code === 'layer_invalid' || error.code === 'limit_exceeded')) return false
+    throw error
+  }
+}
+
+async function* filled(size: number, pieces: AsyncIterable<{ readonly offset: number; readonly bytes: Buffer }>): AsyncGenerator<Buffer> {
+  let at = 0
+  function* gap(end: number): Generator<Buffer> {
+    for (; at < end; at += Math.min(zeroes.length, end - at)) yield zeroes.subarray(0, Math.min(zeroes.length, end - at))
+  }
+  for await (const { offset, bytes } of pieces) {
+    for (const hole of gap(offset)) yield hole
+    yield bytes
+    at = offset + bytes.length
+  }
+  for (const hole of gap(size)) yield hole
+}
+
+/** A path of the archive below the destination; empty for the archive's own root. */
+function placed(name: string, path: Buffer, destination: BytePath): BytePath {
+  const names = path
+    .toString('latin1')
+    .split('/')
+    .filter((each) => each !== '' && each !== '.')
+  if (names.includes('..'))
+    throw new StrakeError('path_escapes', `the archive ${printable(name)} has a path that leads out of it: ${printable(path)}`, {
+      details: { path: path.toString() },
+    })
+  // In a layer such a name would hide another file (image-spec, layer.md, "Whiteouts").
+  if (names.some((each) => each.startsWith('.wh.'))) throw archiveInvalid(name, `has a name that no image can hold: ${printable(path)}`)
+  return names.length === 0 ? '' : [...destination.split('/').filter(Boolean), ...names].join('/')
+}
+
+/** The entries of an archive, below `destination`, as those of a layer: whoever unpacks that is confined to the image. */
+export async function* archiveEntries(
+  name: string,
+  content: ByteStream,
+  destination: BytePath,
+  owner: Owner | undefined,
+): AsyncGenerator<LayerEntry> {
+  for await (const entry of walkTar(decompress(content))) {
+    const path = placed(name, entry.path, destination)
+    if (path === '') continue
+    const { type, mode, mtime, xattrs, major, minor, size } = entry
+    yield {
+      path: Buffer.from(path, 'latin1'),
+      type,
+      mode,
+      uid: owner?.uid ?? entry.uid,
+      gid: owner?.gid ?? entry.gid,
+      mtime,
+      xattrs,
+      major,
+      minor,
+      ...(type === 'symlink' ? { linkPath: entry.linkPath } : {}),
+      ...(type === 'link' ? { linkPath: Buffer.from(placed(name, entry.linkPath, destination), 'latin1') } : {}),
+      ...(type === 'file' ? { size, content: filled(size, entry.pieces()) } : {}),
+    }
+  }
+}
