@@ -30,6 +30,9 @@ void start_child(const struct request_header *header, const uint8_t *payload, si
 void refuse_start(uint32_t id, int32_t error);
 void become_child(struct machine *machine, uint32_t id, struct shared *shared, const int32_t *fds, size_t fd_count);
 void signal_child(uint32_t id, int32_t signal);
+/* What the agent shares with one child is that one's alone: those made later have no such page (madvise(2), MADV_DONTFORK). PID 1 of a
+ * container may be looked into and written to by whoever is root in there. */
+void keep_from_others(struct shared *shared);
 void reap_children(void);
 void kill_children(void);
 void forget_children(void);

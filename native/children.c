@@ -28,6 +28,14 @@ struct kernel_usage {
 static struct child *children;
 static size_t capacity;
 
+void keep_from_others(struct shared *shared) { SYS3(madvise, shared, PAGE, MADV_DONTFORK); }
+
+/* What a child says that it handed over to. It is believed no more than that: of a container's own processes one may have written it. */
+static int32_t handed_to(const struct child *child) {
+  int32_t pid = child->runs_init ? 0 : child->shared->handoff;
+  return pid > 1 ? pid : 0;
+}
+
 int32_t find_child(uint32_t id) {
   for (size_t at = 0; at < capacity; at += 1) {
     struct child *child = &children[at];
@@ -93,6 +101,7 @@ void start_child(const struct request_header *header, const uint8_t *payload, si
     refuse_start(header->id, (int32_t)-pid);
     return;
   }
+  keep_from_others(shared);
   *child = (struct child){.id = header->id, .pid = (int32_t)pid, .shared = shared, .runs_init = (header->flags & FLAG_INIT) != 0};
 }
 
@@ -111,7 +120,7 @@ void signal_child(uint32_t id, int32_t asked) {
     if (child->ended_early) continue;
     if (!child->runs_init) signal = asked & (SIGNAL_TO_ALL - 1);
     if (!child->runs_init || signal == SIGNAL_KILL) {
-      if (!child->runs_init && child->shared->handoff != 0) pid = child->shared->handoff;
+      if (handed_to(child) != 0) pid = handed_to(child);
       /* It may be making its other at this very moment, which is not to be missed by the signal. */
       if (pid == child->pid && signal > 0 && signal <= 64) child->early_signals |= 1ULL << (signal - 1);
       if (asked != signal) signal_group(pid, signal);
@@ -142,7 +151,7 @@ static void child_ended(int32_t pid, int32_t status, const uint64_t *usage) {
     struct child *child = &children[at];
     if (child->pid == 0) continue;
     if (child->pid == pid && child->other_pid == 0) {
-      int32_t handoff = child->runs_init ? 0 : child->shared->handoff;
+      int32_t handoff = handed_to(child);
       if (handoff == 0) {
         report_exit(child, status, usage);
       } else if (child->ended_early) {
@@ -158,7 +167,7 @@ static void child_ended(int32_t pid, int32_t status, const uint64_t *usage) {
       report_exit(child, status, usage);
       return;
     }
-    if (!child->runs_init && child->other_pid == 0 && child->shared->handoff == pid) {
+    if (child->other_pid == 0 && handed_to(child) == pid) {
       child->ended_early = 1;
       child->early_status = status;
       copy_bytes(child->early_usage, usage, sizeof child->early_usage);

@@ -74,6 +74,7 @@ void make_spare(void) {
     state.fails = 1;
     return;
   }
+  keep_from_others(shared);
   state.spares[state.count++] = (struct spare){(int32_t)pid, pair[0], shared};
 }
 

@@ -223,4 +223,32 @@ test("R05: the caller's session keyring is not the container's, even without a f
   if (own > 0) assert.notEqual(inside, own)
 })
 
+/** Writes -1 over the start of all memory that PID 1 shares with anybody: it may, as root of the container. */
+const overwrite = `count=0
+while read range rights rest; do
+  [ "$rights" = rw-s ] || continue
+  count=$((count + 1))
+  printf '\\377\\377\\377\\377' | dd of=/proc/1/mem bs=1 seek=$((0x\${range%%-*})) conv=notrunc 2> /dev/null || echo refused
+done < /proc/1/maps
+echo $count`
+
+test('R07: what PID 1 shares with the engine is its own alone, and overwriting it decides about nobody else', async () => {
+  const built = await arena()
+  for (const userns of ['shared', 'private'] as const) {
+    await using bystander = await built.start({ cmd: ['sleep', '1000'] })
+    await using target = await built.start({ cmd: ['sh', '-c', 'sleep 2; exit 5'] })
+    const inside = target.exec(['sleep', '1000'], { timeout: 1500 })
+    const other = bystander.exec(['sh', '-c', 'sleep 3; exit 6'])
+    await Promise.all([inside.started, other.started])
+    // Spares that were made by now, and those that are made after it.
+    for (let round = 0; round < 6; round += 1) await built.exec(['true'])
+    const { stdout } = await built.exec(overwrite, { userns })
+    assert.equal(stdout, '1\n')
+    assert.equal((await inside).timedOut, true)
+    assert.equal((await target.wait()).exitCode, 5)
+    assert.equal((await other).exitCode, 6)
+    assert.equal(bystander.state, 'running')
+  }
+})
+
 test.run()
