@@ -186,6 +186,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
       {"releaseRing", ring_release},
       {"decoder", decoder_make},
       {"decode", decoder_run},
+      {"digest", decoder_digest},
   };
   for (size_t at = 0; at < sizeof functions / sizeof functions[0]; at += 1) {
     napi_value function;

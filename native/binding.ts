@@ -68,6 +68,8 @@ export interface NativeBinding {
     offset: number,
     length: number,
   ): Promise<[made: number, position: number, state: number]>
+  /** The sha256 of all that it has made; to be asked for once. */
+  digest(decoder: Decoder): Buffer
   /** Closes an fd that this module made, and no other: false for one that it did not. */
   close(fd: number): boolean
 }

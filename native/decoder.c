@@ -75,6 +75,12 @@ static struct {
   size_t (*zstd_run)(void *, struct zstd_output *, struct zstd_input *);
   unsigned int (*zstd_is_error)(size_t);
   int (*zstd_error)(size_t);
+  void *(*digest_make)(void);
+  void (*digest_free)(void *);
+  const void *(*digest_sha256)(void);
+  int (*digest_start)(void *, const void *, void *);
+  int (*digest_add)(void *, const void *, size_t);
+  int (*digest_end)(void *, uint8_t *, unsigned int *);
 } library;
 
 struct decoder {
@@ -83,6 +89,7 @@ struct decoder {
   int at_work;
   struct zlib_stream zlib;
   void *zstd;
+  void *digest;   /* sha256 of what was made, or NULL */
   int at_edge;    /* nothing of a member or frame was read yet */
   int has_more;   /* output that found no room may be waiting inside */
   off_t position; /* in the file */
@@ -108,6 +115,7 @@ static void drop(struct decoder *decoder) {
   if (__atomic_sub_fetch(&decoder->references, 1, __ATOMIC_ACQ_REL) > 0) return;
   if (decoder->kind == GZIP) library.inflate_end(&decoder->zlib);
   if (decoder->zstd != NULL) library.zstd_free(decoder->zstd);
+  if (decoder->digest != NULL) library.digest_free(decoder->digest);
   free(decoder->input);
   free(decoder);
 }
@@ -128,6 +136,16 @@ static int has_zstd(void) {
   return find(&library.zstd_make, "ZSTD_createDCtx") && find(&library.zstd_free, "ZSTD_freeDCtx") &&
          find(&library.zstd_set, "ZSTD_DCtx_setParameter") && find(&library.zstd_run, "ZSTD_decompressStream") &&
          find(&library.zstd_is_error, "ZSTD_isError") && find(&library.zstd_error, "ZSTD_getErrorCode");
+}
+
+/* EVP_DigestInit(3): node:crypto's own. */
+static int start_digest(struct decoder *decoder) {
+  if (!find(&library.digest_make, "EVP_MD_CTX_new") || !find(&library.digest_free, "EVP_MD_CTX_free") ||
+      !find(&library.digest_sha256, "EVP_sha256") || !find(&library.digest_start, "EVP_DigestInit_ex") ||
+      !find(&library.digest_add, "EVP_DigestUpdate") || !find(&library.digest_end, "EVP_DigestFinal_ex"))
+    return 0;
+  decoder->digest = library.digest_make();
+  return decoder->digest != NULL && library.digest_start(decoder->digest, library.digest_sha256(), NULL) == 1;
 }
 
 static int start_gzip(struct decoder *decoder) {
@@ -233,6 +251,10 @@ static void execute(napi_env env, void *data) {
   struct run *run = data;
   (void)env;
   run->state = decode(run->decoder, run);
+  /* While it is in the processor's cache. */
+  if (run->made > 0 && run->decoder->digest != NULL &&
+      library.digest_add(run->decoder->digest, run->ring->data + run->offset, run->made) != 1)
+    run->state = -ENOMEM;
 }
 
 static void complete(napi_env env, napi_status status, void *data) {
@@ -270,6 +292,9 @@ napi_value decoder_make(napi_env env, napi_callback_info info) {
   int is_ready = kind == PLAIN || (kind == GZIP && start_gzip(decoder)) || (kind == ZSTD && start_zstd(decoder, window));
   if (is_ready) {
     decoder->kind = (enum kind)kind;
+    is_ready = start_digest(decoder);
+  }
+  if (is_ready) {
     decoder->input = kind == PLAIN ? NULL : malloc(INPUT_SIZE);
     is_ready = kind == PLAIN || decoder->input != NULL;
   }
@@ -279,6 +304,23 @@ napi_value decoder_make(napi_env env, napi_callback_info info) {
   }
   napi_value result;
   napi_create_external(env, decoder, forget, NULL, &result);
+  return result;
+}
+
+/* What was made is done with: the digest can be taken once. */
+napi_value decoder_digest(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  napi_valuetype type = napi_undefined;
+  uint8_t bytes[64];
+  unsigned int length = 0;
+  void *data = NULL;
+  arguments_of(env, info, 1, &argument);
+  napi_typeof(env, argument, &type);
+  if (type == napi_external) napi_get_value_external(env, argument, &data);
+  struct decoder *decoder = data;
+  if (decoder == NULL || decoder->at_work || library.digest_end(decoder->digest, bytes, &length) != 1) return NULL;
+  napi_value result;
+  napi_create_buffer_copy(env, length, bytes, NULL, &result);
   return result;
 }
 

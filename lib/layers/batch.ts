@@ -21,6 +21,12 @@ export class OpWriter {
     this.#agent = agent
   }
 
+  /** Adds an op without waiting for room; for as many as fit the ring. */
+  add(op: Op): void {
+    this.#ops.push(op)
+    this.#bytes += 64
+  }
+
   async push(...ops: readonly Op[]): Promise<void> {
     for (const op of ops) {
       this.#ops.push(op)

@@ -38,6 +38,8 @@ export interface TarEntry {
   readonly xattrs: ReadonlyMap<string, Buffer>
   /** Where the data of a sparse file is, in order; undefined for any other. */
   readonly regions?: readonly Region[]
+  /** The whole content where it lies in memory in one piece, in place of `pieces`; undefined where it does not. */
+  whole(): Buffer | undefined
   /** The content, once, and only until the next entry is asked for. What is not read is skipped. */
   pieces(): AsyncGenerator<Piece, void, void>
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { binding, type Decoder } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
@@ -118,6 +119,10 @@ class DecodingFiller implements Filler {
       throw limitExceeded('compressionRatio', limits.compressionRatio, 'bytes for each compressed byte')
   }
 
+  digest(): string {
+    return binding().digest(this.#with.decoder).toString('hex')
+  }
+
   stop(): void {
     this.#with.stopping.stop()
   }
@@ -133,6 +138,7 @@ class StreamFiller implements Filler {
   readonly #ring: Ring
   readonly #close: () => Promise<void>
   readonly #stopping: Stopping
+  readonly #hash = createHash('sha256')
   #left: Buffer = Buffer.alloc(0)
 
   constructor(stream: ByteStream, ring: Ring, limits: LayerLimits, close: () => Promise<void>, stopping: Stopping) {
@@ -152,10 +158,15 @@ class StreamFiller implements Filler {
       }
       const part = this.#left.subarray(0, length - filled)
       this.#ring.memory.set(part, offset + filled)
+      this.#hash.update(part)
       this.#left = this.#left.subarray(part.length)
       filled += part.length
     }
     return filled
+  }
+
+  digest(): string {
+    return this.#hash.digest('hex')
   }
 
   stop(): void {

@@ -19,11 +19,13 @@ export interface Header {
   readonly block: Buffer
 }
 
-/** Bytes of a field up to its first NUL. */
+const nothing = Buffer.alloc(0)
+
+/** Bytes of a field up to its first NUL, in the block's own memory. */
 export function textField(block: Buffer, offset: number, length: number): Buffer {
-  const field = block.subarray(offset, offset + length)
-  const end = field.indexOf(0)
-  return Buffer.from(end < 0 ? field : field.subarray(0, end))
+  let end = offset
+  while (end < offset + length && block[end] !== 0) end += 1
+  return end === offset ? nothing : block.subarray(offset, end)
 }
 
 /**
@@ -33,10 +35,23 @@ export function textField(block: Buffer, offset: number, length: number): Buffer
 export function numberField(block: Buffer, offset: number, length: number, name: string): number {
   const first = block[offset] ?? 0
   if (first & 0x80) return base256(block.subarray(offset, offset + length), name)
-  const text = block.toString('latin1', offset, offset + length)
-  const match = /^[ \0]*([0-7]*)(?:[ \0].*)?$/s.exec(text)
-  if (!match) throw layerInvalid(`the field ${name} of a header is not a number: ${JSON.stringify(text)}`)
-  return safe(Number.parseInt(match[1] || '0', 8), name)
+  const end = offset + length
+  let at = offset
+  while (at < end && isBlank(block[at])) at += 1
+  let value = 0
+  for (let digit = (block[at] ?? 0) - 0x30; at < end && digit >= 0 && digit <= 7; digit = (block[at] ?? 0) - 0x30) {
+    value = value * 8 + digit
+    at += 1
+  }
+  if (at < end && !isBlank(block[at])) {
+    const text = JSON.stringify(block.toString('latin1', offset, end))
+    throw layerInvalid(`the field ${name} of a header is not a number: ${text}`)
+  }
+  return safe(value, name)
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0
 }
 
 function base256(field: Buffer, name: string): number {
@@ -73,15 +88,25 @@ function checkSum(block: Buffer): void {
     throw layerInvalid('the checksum of a header is wrong: the archive is damaged, or not a tar')
 }
 
+const ustarMagic = [...Buffer.from('ustar')]
+/** What follows `ustar` in GNU tar's magic and version. */
+const gnuRest = [...Buffer.from('  \0')]
+
+function startsWith(block: Buffer, offset: number, bytes: readonly number[]): boolean {
+  for (let at = 0; at < bytes.length; at += 1) if (block[offset + at] !== bytes[at]) return false
+  return true
+}
+
+/** Names are in the block's own memory. */
 export function parseHeader(block: Buffer): Header {
   checkSum(block)
-  const magic = block.toString('latin1', 257, 265)
-  const posix = magic.startsWith('ustar\0')
-  const gnu = magic === 'ustar  \0'
+  const isUstar = startsWith(block, 257, ustarMagic)
+  const posix = isUstar && block[262] === 0
+  const gnu = isUstar && startsWith(block, 262, gnuRest)
   const type = String.fromCharCode(block[156] ?? 0)
   const device = type === '3' || type === '4'
   const name = textField(block, 0, 100)
-  const prefix = posix ? textField(block, 345, 155) : Buffer.alloc(0)
+  const prefix = posix ? textField(block, 345, 155) : nothing
   return {
     type: type === '\0' ? '0' : type,
     path: prefix.length > 0 ? Buffer.concat([prefix, Buffer.from('/'), name]) : name,

@@ -36,6 +36,18 @@ export function componentsOf(path: Uint8Array, limits: LayerLimits): ByteString[
   return components
 }
 
+/** A path up to its last slash, and what follows. */
+export function splitText(path: Buffer): { readonly directory: ByteString; readonly name: ByteString } {
+  const text = path.toString('latin1')
+  const cut = text.lastIndexOf('/') + 1
+  return { directory: text.slice(0, cut), name: text.slice(cut) }
+}
+
+/** Whether the last component of an entry's path is the name of a file and nothing else. */
+export function isPlainName(name: ByteString, limits: LayerLimits): boolean {
+  return name !== '' && name !== '.' && name !== '..' && name.length <= limits.nameBytes && !name.startsWith(whiteoutPrefix)
+}
+
 export const whiteoutPrefix = '.wh.'
 const metaPrefix = '.wh..wh.'
 const opaqueName = '.wh..wh..opq'

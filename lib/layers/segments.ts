@@ -11,8 +11,11 @@ export interface Segment {
 export interface Filler {
   /** Writes up to `length` bytes at `offset` of the ring. Fewer come at the end of the layer only. */
   fill(offset: number, length: number): Promise<number>
+  /** The sha256 of all that was filled in, as hex digits; to be asked for once. */
+  digest(): string
   /** Ends what `fill` waits for: it rejects. */
   stop(): void
+  /** Once more does no harm. */
   close(): Promise<void>
 }
 

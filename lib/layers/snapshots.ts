@@ -7,7 +7,8 @@ import type { Agent } from '../zygote/index.ts'
 import { chainIds } from './ids.ts'
 import type { LayerLimits } from './limits.ts'
 import { SnapshotView } from './lower.ts'
-import { type Notice, unpackLayer } from './unpack.ts'
+import { unpackLayer } from './unpack.ts'
+import type { Notice } from './unpacker.ts'
 
 /** Where agents see the store's root. */
 const storeInAgents = '/store'

@@ -30,13 +30,33 @@ export class ByteSource {
     return true
   }
 
+  /** How many bytes the current chunk has still. */
+  get atHand(): number {
+    return this.#chunk.length - this.#at
+  }
+
+  /** `length` bytes of the current chunk, which has as many. */
+  take(length: number): Buffer {
+    const piece = this.#chunk.subarray(this.#at, this.#at + length)
+    this.pass(length)
+    return piece
+  }
+
+  /** Reads over `length` bytes of the current chunk, which has as many. */
+  pass(length: number): void {
+    this.#at += length
+    this.#taken += length
+  }
+
+  /** A byte of the current chunk, `ahead` of the next one to be read. */
+  peek(ahead: number): number | undefined {
+    return this.#chunk[this.#at + ahead]
+  }
+
   /** Between 1 and `most` bytes; undefined at the end. */
   async some(most: number): Promise<Buffer | undefined> {
     if (this.#at === this.#chunk.length && !(await this.#fill())) return undefined
-    const piece = this.#chunk.subarray(this.#at, this.#at + most)
-    this.#at += piece.length
-    this.#taken += piece.length
-    return piece
+    return this.take(Math.min(most, this.atHand))
   }
 
   /** Exactly `length` bytes, or undefined when none is left; `layer_invalid` when the end comes in between. */

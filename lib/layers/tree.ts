@@ -59,6 +59,8 @@ export class LayerTree {
   readonly #lower: LowerView | undefined
   readonly #limits: LayerLimits
   readonly #push: (...ops: readonly Op[]) => Promise<void>
+  /** Grows with every change after which a path may lead somewhere else than before. */
+  changes = 0
   #nodes = 0
 
   constructor(lower: LowerView | undefined, limits: LayerLimits, push: (...ops: readonly Op[]) => Promise<void>) {
@@ -165,6 +167,7 @@ export class LayerTree {
   async clear(here: Place, name: ByteString, { isReplaced = false } = {}): Promise<void> {
     const path = this.pathOf(here, name)
     const existing = here.node.children.get(name)
+    if (existing !== undefined) this.changes += 1
     if (existing?.kind === 'directory') {
       await this.#push({ op: 'removeTree', path })
       if (here.node.lower) here.node.children.set(name, { kind: 'hidden', whiteout: false })
@@ -184,7 +187,8 @@ export class LayerTree {
   }
 
   #set(parent: DirectoryNode, name: ByteString, node: Node): void {
-    this.#nodes += parent.children.has(name) ? 0 : 1
+    if (parent.children.has(name)) this.changes += 1
+    else this.#nodes += 1
     if (this.#nodes > this.#limits.directories)
       throw limitExceeded('directories', this.#limits.directories, 'directories, links and whiteouts of the layer')
     parent.children.set(name, node)
@@ -195,6 +199,7 @@ export class LayerTree {
    * overlayfs would list them.
    */
   async seal(place: Place): Promise<void> {
+    this.changes += 1
     if (place.node.lower) place.node.opaque = true
     const waiting: Place[] = [place]
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {

@@ -43,7 +43,15 @@ export async function* walkTar(stream: ByteStream, limits: Partial<LayerLimits> 
   }
 }
 
-class Walker {
+const noRecords: PaxRecords = []
+const noXattrs: ReadonlyMap<string, Buffer> = new Map()
+const nothing = Buffer.alloc(0)
+const typeOffset = 156
+/** The types of entries that need no other block than their own to be understood. */
+const plainTypes: ReadonlySet<number> = new Set(Buffer.from('0123456'))
+
+/** What `walkTar` goes by. Its user says when to close it. */
+export class Walker {
   readonly #source: ByteSource
   readonly #limits: LayerLimits
   readonly #global = new Map<string, Buffer>()
@@ -61,12 +69,36 @@ class Walker {
     await this.#source.close()
   }
 
+  /** The next entry, if all that it takes is in memory; undefined says nothing but that it takes `next` to know. */
+  nextAtHand(): TarEntry | undefined {
+    const skipped = this.#left + this.#padding
+    if (this.#global.size > 0 || this.#source.atHand < skipped + blockSize) return undefined
+    const type = this.#source.peek(skipped + typeOffset)
+    if (type === undefined || !plainTypes.has(type)) return undefined
+    this.#source.pass(skipped)
+    this.#left = this.#padding = 0
+    this.#checkBytes()
+    const header = parseHeader(Buffer.from(this.#source.take(blockSize)))
+    if (header.size < 0) throw layerInvalid('an entry has a negative size')
+    this.#count()
+    return this.#make(header, noRecords, header.path, header.size, undefined, header.linkPath)
+  }
+
+  #checkBytes(): void {
+    if (this.#source.position > this.#limits.layerBytes) throw limitExceeded('layerBytes', this.#limits.layerBytes, 'bytes of the layer')
+  }
+
+  #count(): void {
+    this.#entries += 1
+    if (this.#entries > this.#limits.entries) throw limitExceeded('entries', this.#limits.entries, 'entries of the layer')
+  }
+
   async next(): Promise<TarEntry | undefined> {
     const pending: Pending = { local: [], bytes: 0 }
     for (;;) {
       await this.#source.skip(this.#left + this.#padding, 'the content of an entry')
       this.#left = this.#padding = 0
-      if (this.#source.position > this.#limits.layerBytes) throw limitExceeded('layerBytes', this.#limits.layerBytes, 'bytes of the layer')
+      this.#checkBytes()
       const block = await this.#source.exactly(blockSize, 'a header')
       if (block === undefined) throw layerInvalid('the archive ends without its end mark: it was cut short')
       if (isZero(block)) {
@@ -119,38 +151,55 @@ class Walker {
   }
 
   async #entry(header: Header, pending: Pending): Promise<TarEntry> {
-    this.#entries += 1
-    if (this.#entries > this.#limits.entries) throw limitExceeded('entries', this.#limits.entries, 'entries of the layer')
+    this.#count()
+    const all = this.#global.size === 0 ? pending.local : [...this.#global, ...pending.local]
     // An empty value takes a record back, so that the global one or the header's own field holds.
-    const records = new Map([...this.#global, ...pending.local].filter(([, value]) => value.length > 0))
+    const records = new Map(all.filter(([, value]) => value.length > 0))
     const stored = numberOf(records, 'size') ?? header.size
     const path = records.get('GNU.sparse.name') ?? records.get('path') ?? pending.path ?? header.path
-    let type = entryTypes[header.type]
-    if (type === undefined) throw layerInvalid(`an entry of unknown type ${JSON.stringify(header.type)}: ${printable(path)}`)
-    // Before ustar a directory was a file whose name ends with a slash.
-    if (type === 'file' && path[path.length - 1] === 0x2f) type = 'directory'
+    const type = typeOf(header, path)
+    this.#expect(type, stored, path)
+    const sparse = type === 'file' ? await this.#sparse(header, pending.local, stored) : undefined
+    const linkPath = records.get('linkpath') ?? pending.linkPath ?? header.linkPath
+    const own = {
+      ...header,
+      uid: numberOf(records, 'uid') ?? header.uid,
+      gid: numberOf(records, 'gid') ?? header.gid,
+    }
+    const entry = this.#make(own, all, path, stored, sparse, linkPath)
+    const mtime = records.get('mtime')
+    return mtime === undefined ? entry : { ...entry, mtime: paxTime(mtime, 'mtime') }
+  }
+
+  /** Notes how much of the archive is the entry's content. */
+  #expect(type: EntryType, stored: number, path: Buffer): void {
     this.#padding = type === 'file' ? paddingOf(stored) : 0
     this.#left = type === 'file' ? stored : 0
     if (stored > this.#limits.fileBytes) throw limitExceeded('fileBytes', this.#limits.fileBytes, `size of ${printable(path)}`)
-    const sparse = type === 'file' ? await this.#sparse(header, pending.local, stored) : undefined
-    const linkPath =
-      type === 'link' || type === 'symlink' ? (records.get('linkpath') ?? pending.linkPath ?? header.linkPath) : Buffer.alloc(0)
-    const mtime = records.get('mtime')
+  }
+
+  #make(header: Header, records: PaxRecords, path: Buffer, stored: number, sparse: SparseMap | undefined, linkPath: Buffer): TarEntry {
+    const type = typeOf(header, path)
+    if (sparse === undefined) this.#expect(type, stored, path)
+    const isLink = type === 'link' || type === 'symlink'
+    const regions = sparse?.regions
+    const number = this.#entries
     const entry = {
       path: this.#checkPath(path, 'a name'),
       type,
       mode: header.mode,
-      uid: checkId(numberOf(records, 'uid') ?? header.uid, 'uid', path),
-      gid: checkId(numberOf(records, 'gid') ?? header.gid, 'gid', path),
+      uid: checkId(header.uid, 'uid', path),
+      gid: checkId(header.gid, 'gid', path),
       size: type === 'file' ? (sparse?.size ?? stored) : 0,
-      mtime: mtime === undefined ? { sec: header.mtime, nsec: 0 } : paxTime(mtime, 'mtime'),
-      linkPath: this.#checkPath(linkPath, 'a link target', type !== 'link' && type !== 'symlink'),
+      mtime: { sec: header.mtime, nsec: 0 },
+      linkPath: this.#checkPath(isLink ? linkPath : nothing, 'a link target', !isLink),
       major: header.major,
       minor: header.minor,
-      xattrs: xattrsOf([...this.#global, ...pending.local]),
-      pieces: (): AsyncGenerator<Piece, void, void> => this.#pieces(sparse?.regions ?? [{ offset: 0, length: stored }]),
+      xattrs: records.length === 0 ? noXattrs : xattrsOf(records),
+      whole: (): Buffer | undefined => (regions === undefined ? this.#whole(number) : undefined),
+      pieces: (): AsyncGenerator<Piece, void, void> => this.#pieces(number, regions ?? [{ offset: 0, length: stored }]),
     }
-    return sparse ? { ...entry, regions: sparse.regions } : entry
+    return regions ? { ...entry, regions } : entry
   }
 
   async #sparse(header: Header, local: PaxRecords, stored: number): Promise<SparseMap | undefined> {
@@ -169,8 +218,14 @@ class Walker {
     return path
   }
 
-  async *#pieces(regions: readonly Region[]): AsyncGenerator<Piece, void, void> {
-    const number = this.#entries
+  #whole(number: number): Buffer | undefined {
+    if (number !== this.#entries || this.#source.atHand < this.#left) return undefined
+    const length = this.#left
+    this.#left = 0
+    return this.#source.take(length)
+  }
+
+  async *#pieces(number: number, regions: readonly Region[]): AsyncGenerator<Piece, void, void> {
     for (const region of regions) {
       for (let at = 0; at < region.length; ) {
         if (number !== this.#entries) throw new Error('the content of an entry was read after the next entry')
@@ -182,6 +237,13 @@ class Walker {
       }
     }
   }
+}
+
+function typeOf(header: Header, path: Buffer): EntryType {
+  const type = entryTypes[header.type]
+  if (type === undefined) throw layerInvalid(`an entry of unknown type ${JSON.stringify(header.type)}: ${printable(path)}`)
+  // Before ustar a directory was a file whose name ends with a slash.
+  return type === 'file' && path[path.length - 1] === 0x2f ? 'directory' : type
 }
 
 function paddingOf(size: number): number {

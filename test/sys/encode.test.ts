@@ -168,6 +168,23 @@ test('an fd given later takes the place of one given before, whose name is then 
   assert.throws(() => slots.get('old'), /No earlier op fills the slot 'old'/)
 })
 
+test('the op that a layer has most of is encoded like any other', () => {
+  const ops = [0, 1].flatMap((bit): Op[] => [
+    { ...sampleOp('put'), path: Buffer.from('/a'), begins: bit, mtimeSec: -5 } as Op,
+    { ...sampleOp('put'), path: Buffer.alloc(70_000, 'x'), mtimeSec: 2 ** 40 + bit } as Op,
+  ])
+  const slots = new SlotTable()
+  const quick = Buffer.from(encodeOps(ops, slots))
+  assert.equal(
+    quick,
+    encodeOps(
+      ops.map((op) => ({ ...op, tolerate: [] })),
+      slots,
+    ),
+  )
+  assert.match(refusal([{ ...sampleOp('put'), path: Buffer.from('a\0b') }]), /without NUL/)
+})
+
 test('what no interpreter could take is refused by name before it is sent', () => {
   const long = Array.from({ length: 65 }, (_, index): Op => ({ op: 'open', path: '/', flags: 0, out: `o${index}` }))
   const cases: readonly [readonly unknown[], RegExp][] = [

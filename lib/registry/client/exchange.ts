@@ -33,7 +33,8 @@ export interface Answer {
   discard(): Promise<void>
 }
 
-const pieceSize = 256 * 1024
+/** Small pieces are joined up to here; as a rule one comes as large from the socket, and is passed on as it is. */
+const pieceSize = 32 * 1024
 /** What a body must bring within `timeouts.idle`. */
 const leastBytes = 1024
 /** An answer that nobody wants is read up to here, for the connection's sake. */
@@ -150,7 +151,7 @@ class HttpAnswer implements Answer {
         since += chunk.length
         if (since >= leastBytes) waited = since = 0
         if (length < pieceSize) continue
-        const piece = Buffer.concat(held, length)
+        const piece = held.length === 1 ? chunk : Buffer.concat(held, length)
         held = []
         length = 0
         yield piece
