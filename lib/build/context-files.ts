@@ -1,5 +1,5 @@
-import { createReadStream, existsSync, readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
@@ -84,6 +84,12 @@ function ignoreFile(directory: string): PathFilter | undefined {
   }
 }
 
+/** A file is opened here, so that one that is not there is told as such. */
+async function streamOf(tar: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<ByteStream> {
+  if (tar instanceof Uint8Array) return [tar]
+  return typeof tar === 'string' ? (await open(tar, 'r')).createReadStream() : tar
+}
+
 /** The contexts of one build, each opened when it is first needed, once: a stream can be read only once. */
 export class ContextFiles implements AsyncDisposable {
   readonly #runtime: BuildRuntime
@@ -118,7 +124,7 @@ export class ContextFiles implements AsyncDisposable {
   async #unpack(tar: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<FileSource> {
     const layer = await this.#runtime.openLayer([], { signal: this.#signal, scaffold: false })
     try {
-      return await this.#unpackInto(layer, typeof tar === 'string' ? createReadStream(tar) : tar instanceof Uint8Array ? [tar] : tar)
+      return await this.#unpackInto(layer, await streamOf(tar))
     } catch (error) {
       await layer.discard()
       if (error instanceof StrakeError) throw error

@@ -1,5 +1,5 @@
 const clause = /^([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)$/
-const action = /([-+=])([rwxXst]*|[ugo])/g
+const action = /([-+=])([ugo]|[rwxXst]*)/g
 const shifts = { u: 6, g: 3, o: 0 } as const
 type Who = keyof typeof shifts
 

@@ -1,0 +1,181 @@
+import { chmodSync, createReadStream, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import * as assert from 'uvu/assert'
+import type { ContextInput } from '../../../lib/build/index.ts'
+import { image } from '../../../lib/fluent/index.ts'
+import { type LayerEntry, packLayer } from '../../../lib/layers/index.ts'
+import { testAs } from '../../support/skip.ts'
+import { test } from '../../support/uvu.ts'
+import { type Bench, failure, withBench } from '../bench.ts'
+
+const all = image('scratch').copy('.', '/')
+
+async function tar(entries: readonly LayerEntry[]): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for await (const piece of packLayer(entries)) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+function layOut(context: string, files: Readonly<Record<string, string>>): void {
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(join(context, path, '..'), { recursive: true })
+    writeFileSync(join(context, path), text)
+  }
+}
+
+const tree = { 'a/f.txt': 'f', 'a/g.log': 'g', 'b/deep/h.log': 'h', 'b/deep/keep.log': 'k', 'top.md': 't', secret: 's' }
+
+test('.dockerignore: what it names is not there, be it asked for by name or with all; ! takes back, with the directories on the way', () =>
+  withBench(async ({ build, paths, context }) => {
+    layOut(context, { ...tree, '.dockerignore': '**/*.log\nsecret\n.dockerignore\n!b/deep/keep.log\n' })
+    assert.equal(await paths(await build(all)), ['a/', 'a/f.txt', 'b/', 'b/deep/', 'b/deep/keep.log', 'top.md'])
+    for (const path of ['secret', 'a/g.log', 'b/deep/h*']) {
+      const error = await failure(build(image('scratch').copy(path, '/')))
+      assert.equal([error.code, error.details?.path, /dockerignore/.test(error.hint ?? '')], ['context_invalid', path, true])
+    }
+    symlinkSync('secret', join(context, 'way-around'))
+    assert.is((await failure(build(image('scratch').copy('way-around', '/x')))).code, 'context_invalid')
+    assert.equal(await paths(await build(all, { context: { directory: context, ignore: false } })), [
+      '.dockerignore',
+      'a/',
+      'a/f.txt',
+      'a/g.log',
+      'b/',
+      'b/deep/',
+      'b/deep/h.log',
+      'b/deep/keep.log',
+      'secret',
+      'top.md',
+      'way-around',
+    ])
+    assert.equal(await paths(await build(all, { context: { directory: context, ignore: ['*', '!top.md'] } })), ['top.md'])
+    assert.equal(await paths(await build(image('scratch').add('a/*', '/'), { context: { directory: context, ignore: ['**/*.log'] } })), [
+      'f.txt',
+    ])
+  }))
+
+test('a list of files is all that there is: of a directory what is below it', () =>
+  withBench(async ({ build, paths, context }) => {
+    layOut(context, tree)
+    const options = { context: { files: ['a', 'b/deep/h.log'], root: context } }
+    assert.equal(await paths(await build(all, options)), ['a/', 'a/f.txt', 'a/g.log', 'b/', 'b/deep/', 'b/deep/h.log'])
+    assert.is((await failure(build(image('scratch').copy('top.md', '/'), options))).code, 'context_invalid')
+  }))
+
+const archive: readonly LayerEntry[] = [
+  { path: 'a', type: 'directory', uid: 5, gid: 6 },
+  { path: 'a/f.txt', type: 'file', mode: 0o640, uid: 5, gid: 6, content: 'of the tar', mtime: { sec: 5, nsec: 0 } },
+  { path: 'ignored', type: 'file', content: '' },
+  { path: '.dockerignore', type: 'file', content: 'ignored\n.dockerignore' },
+]
+
+for (const [name, contextOf] of [
+  ['bytes', async () => ({ tar: gzipSync(await tar(archive)) })],
+  [
+    'a file',
+    async ({ directory }: Bench) => {
+      writeFileSync(join(directory, 'context.tar'), await tar(archive))
+      return { tar: join(directory, 'context.tar') }
+    },
+  ],
+  [
+    'a stream',
+    async ({ directory }: Bench) => {
+      writeFileSync(join(directory, 'context.tar'), await tar(archive))
+      return { tar: createReadStream(join(directory, 'context.tar'), { highWaterMark: 100 }) }
+    },
+  ],
+] as const) {
+  test(`a tar as context, ${name}: its files are root's, its .dockerignore counts, several steps take from it`, () =>
+    withBench(async (bench) => {
+      const context: ContextInput = await contextOf(bench)
+      const built = await bench.build(all.copy('a/f.*', '/again/'), { context })
+      assert.equal(await bench.paths(built, 0), ['a/', 'a/f.txt'])
+      assert.is(await bench.read(built, 'again/f.txt'), 'of the tar')
+      assert.equal(await bench.stat(built, 'a/f.txt'), [0o640, 0, 0])
+    }))
+}
+
+test('a hostile tar as context is refused or confined, and leaves nothing', () =>
+  withBench(async ({ build, read }) => {
+    const out = await tar([{ path: '../x', type: 'file', content: '' }])
+    assert.is((await failure(build(all, { context: { tar: out } }))).code, 'path_escapes')
+    const broken = (await tar(archive)).subarray(0, 700)
+    assert.is((await failure(build(all, { context: { tar: broken } }))).code, 'layer_invalid')
+    const linked = await tar([
+      { path: 'l', type: 'symlink', linkPath: '/etc' },
+      { path: 'l/strake', type: 'file', content: 'inside' },
+    ])
+    assert.is(await read(await build(image('scratch').copy('etc/strake', '/'), { context: { tar: linked } }), 'strake'), 'inside')
+    assert.is((await failure(build(all, { context: { tar: '/no/such/file' } }))).code, 'context_invalid')
+  }))
+
+test('files from memory as context: by path, by pattern, by directory', () =>
+  withBench(async ({ build, paths, read }) => {
+    const context = { memory: { 'src/a.js': 'a', 'src/lib/b.js': { content: 'b', mode: 0o755 }, 'package.json': '{}' } }
+    assert.equal(await paths(await build(all, { context })), ['package.json', 'src/', 'src/a.js', 'src/lib/', 'src/lib/b.js'])
+    const built = await build(image('scratch').copy('src', '/app').copy(['*.json', 'src/*/b.js'], '/'), { context })
+    assert.equal(await paths(built, 0), ['app/', 'app/a.js', 'app/lib/', 'app/lib/b.js'])
+    assert.equal(await paths(built, 1), ['b.js', 'package.json'])
+    assert.is(await read(built, 'app/a.js'), 'a')
+    assert.is((await failure(build(image('scratch').copy('none', '/'), { context }))).code, 'context_invalid')
+  }))
+
+test('what is no context is refused before anything is done', () =>
+  withBench(async ({ build }) => {
+    for (const context of [
+      '',
+      3,
+      null,
+      {},
+      { direktory: '.' },
+      { directory: '' },
+      { files: 'a' },
+      { tar: 3 },
+      { files: [], tar: '' },
+      { memory: { a: 1 } },
+    ])
+      assert.is(
+        (await failure(build(all, { context: context as unknown as ContextInput }))).code,
+        'invalid_argument',
+        JSON.stringify(context),
+      )
+    assert.is((await failure(build(all, { context: { files: ['../x'] } }))).code, 'path_escapes')
+  }))
+
+testAs(test, ['subid', 'single'], 'a file that may not be read stops the build with its path, and so does a .dockerignore', () =>
+  withBench(async ({ build, context }) => {
+    writeFileSync(join(context, 'closed'), '')
+    chmodSync(join(context, 'closed'), 0)
+    const error = await failure(build(all))
+    assert.equal([error.code, error.details?.path], ['context_invalid', 'closed'])
+    writeFileSync(join(context, '.dockerignore'), '')
+    chmodSync(join(context, '.dockerignore'), 0)
+    assert.is((await failure(build(all))).code, 'context_invalid')
+  }),
+)
+
+test('exclude leaves out of what is copied, parents keeps the directories of the paths', () =>
+  withBench(async ({ build, paths, context }) => {
+    layOut(context, tree)
+    const copy = async (...args: Parameters<typeof all.copy>) => await paths(await build(image('scratch').copy(...args)))
+    assert.equal(await copy('.', '/', { exclude: ['**/*.log', 'secret'] }), ['a/', 'a/f.txt', 'b/', 'b/deep/', 'top.md'])
+    assert.equal(await copy(['a/*', 'top.md'], '/x/', { exclude: ['*.log'] }), ['x/', 'x/f.txt', 'x/top.md'])
+    assert.equal(await copy('b', '/', { exclude: ['deep', '!deep/keep.log'] }), ['deep/', 'deep/keep.log'])
+    assert.equal(await copy(['a/f.txt', 'b/deep/*'], '/x/', { parents: true }), [
+      'x/',
+      'x/a/',
+      'x/a/f.txt',
+      'x/b/',
+      'x/b/deep/',
+      'x/b/deep/h.log',
+      'x/b/deep/keep.log',
+    ])
+    assert.equal(await copy('b/./deep', '/x/', { parents: true }), ['x/', 'x/deep/', 'x/deep/h.log', 'x/deep/keep.log'])
+    assert.equal(await copy('b/deep/h.log', '/y/', { parents: true, link: true }), ['y/b/deep/h.log'])
+    const memory = image('scratch').copy({ 'a.txt': '', 'b.log': '' }, '/', { exclude: ['*.log'] })
+    assert.equal(await paths(await build(memory)), ['a.txt'])
+  }))
+
+test.run()
