@@ -1,4 +1,5 @@
 export type { BlobFile } from './blob-file.ts'
+export { BlobWriter } from './blob-writer.ts'
 export * from './blobs.ts'
 export * from './digest.ts'
 export { failedWith } from './files.ts'

@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
+import { type FileHandle, open } from 'node:fs/promises'
+import type { Writable } from 'node:stream'
 import { type Digest, failedWith, type Store } from '../../store/index.ts'
 import type { Exchange } from './exchange.ts'
 import { parseRange } from './range.ts'
@@ -8,7 +8,8 @@ import { digestFrom, type Repositories } from './repositories.ts'
 import { repositoryOf } from './repository.ts'
 import type { Route } from './router.ts'
 
-const pieceSize = 256 * 1024
+/** Bytes that are read at a time; two such pieces are in memory for each blob that is sent. */
+const pieceSize = 512 * 1024
 
 /** distribution-spec, "Pulling blobs" and "Deleting Blobs". */
 export function blobRoutes(store: Store, repositories: Repositories): Route[] {
@@ -53,10 +54,40 @@ async function sendBlob(exchange: Exchange, store: Store, digest: Digest): Promi
       ...(range && { 'Content-Range': `bytes ${start}-${end}/${size}` }),
     })
     if (exchange.method === 'HEAD' || size === 0) exchange.response.end()
-    else await pipeline(handle.createReadStream({ start, end, highWaterMark: pieceSize, autoClose: false }), exchange.response)
+    else await sendPart(handle, start, end, exchange.response)
   } finally {
     await handle.close()
   }
+}
+
+/** One buffer is filled while the other is sent: new memory for each piece costs more than what is done with it. */
+async function sendPart(handle: FileHandle, start: number, end: number, to: Writable): Promise<void> {
+  const size = Math.min(pieceSize, end - start + 1)
+  const read = async (into: Buffer, position: number): Promise<Buffer> => {
+    const { bytesRead } = await handle.read(into, 0, Math.min(size, end - position + 1), position)
+    if (bytesRead === 0) throw new Error('a blob is shorter than it was')
+    return into.subarray(0, bytesRead)
+  }
+  let [full, spare] = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)]
+  let piece = await read(full, start)
+  for (let position = start + piece.length; ; position += piece.length) {
+    const sent = write(to, piece)
+    if (position > end) {
+      await sent
+      break
+    }
+    const [next] = await Promise.all([read(spare, position), sent])
+    ;[full, spare] = [spare, full]
+    piece = next
+  }
+  to.end()
+}
+
+/** Resolves when the piece is no longer needed. */
+function write(to: Writable, piece: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    to.write(piece, (error) => (error ? reject(error) : resolve()))
+  })
 }
 
 function unknown(digest: Digest): Refusal {

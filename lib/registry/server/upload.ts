@@ -1,7 +1,7 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import { algorithmOf, type Digest, type Store, toDigest } from '../../store/index.ts'
+import { algorithmOf, BlobWriter, type Digest, type Store, toDigest } from '../../store/index.ts'
 import { Refusal } from './refusal.ts'
 import type { Repository } from './repository.ts'
 
@@ -38,10 +38,10 @@ export class Upload {
 
   static async start(store: Store, repository: Repository): Promise<Upload> {
     const path = store.temporary('tmp', 'upload')
-    return new Upload(store, repository, path, await open(path, 'wx+', 0o600))
+    return new Upload(store, repository, path, await open(path, 'ax+', 0o600))
   }
 
-  /** Bytes that are on disk and in the hash. */
+  /** Bytes that have come; all of them are on disk when nothing is being added. */
   get size(): number {
     return this.#size
   }
@@ -52,6 +52,7 @@ export class Upload {
    */
   async append(pieces: AsyncIterable<Uint8Array>, { length = Number.POSITIVE_INFINITY, maxSize }: PieceLimits): Promise<void> {
     const before = { size: this.#size, hash: this.#hash.copy() }
+    const writer = new BlobWriter(this.#handle, () => {})
     let isBrokenOff = true
     try {
       for await (const piece of pieces) {
@@ -60,24 +61,22 @@ export class Upload {
         if (size > maxSize)
           throw new Refusal(413, 'SIZE_INVALID', `a blob has more than ${maxSize} bytes`, { detail: { maximum: maxSize } })
         if (size - before.size > length) throw wrongLength(length)
-        await this.#write(piece)
+        this.touched = Date.now()
+        // The pool writes while this thread hashes.
+        this.#hash.update(piece)
+        await writer.add(piece)
+        this.#size = size
         isBrokenOff = true
       }
       isBrokenOff = false
       if (length !== Number.POSITIVE_INFINITY && this.#size - before.size !== length) throw wrongLength(length)
+      await writer.end()
     } catch (error) {
-      if (!isBrokenOff) await this.#goBack(before.size, before.hash)
+      const isKept = isBrokenOff && (await succeeds(writer.end()))
+      await writer.settle()
+      if (!isKept) await this.#goBack(before.size, before.hash)
       throw error
     }
-  }
-
-  async #write(piece: Uint8Array): Promise<void> {
-    this.touched = Date.now()
-    const written = writeAll(this.#handle, piece, this.#size)
-    // The pool writes while this thread hashes.
-    this.#hash.update(piece)
-    await written
-    this.#size += piece.length
   }
 
   async #goBack(size: number, hash: Hash): Promise<void> {
@@ -117,8 +116,11 @@ export class Upload {
   }
 }
 
-async function writeAll(handle: FileHandle, piece: Uint8Array, position: number): Promise<void> {
-  for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at, piece.length - at, position + at)).bytesWritten
+function succeeds(work: Promise<void>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  )
 }
 
 function wrongLength(length: number): Refusal {

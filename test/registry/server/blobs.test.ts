@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import * as assert from 'uvu/assert'
 import { digestOf } from '../../../lib/store/index.ts'
 import { test } from '../../support/uvu.ts'
@@ -126,6 +127,22 @@ test('what no registry has an endpoint for is told so', async () => {
   }
   const { status, code, headers } = await f.ask('POST', `/v2/a/blobs/${digest}`)
   assert.equal([status, code, headers.get('allow')], [405, 'UNSUPPORTED', 'GET, HEAD, DELETE'])
+})
+
+test('a client that leaves in the middle of a blob costs the others nothing, and the registry closes', async () => {
+  await using f = await Fixture.start()
+  const blob = randomBytes(8_000_000)
+  const digest = await f.pushBlob('a', blob)
+  for (let each = 0; each < 10; each += 1) {
+    const control = new AbortController()
+    const { body } = await fetch(`${f.registry.url}/v2/a/blobs/${digest}`, { signal: control.signal })
+    const reader = body?.getReader()
+    await reader?.read()
+    control.abort()
+    await reader?.read().catch(() => undefined)
+  }
+  const whole = Buffer.from(await (await fetch(`${f.registry.url}/v2/a/blobs/${digest}`)).arrayBuffer())
+  assert.ok(whole.equals(blob))
 })
 
 test.run()
