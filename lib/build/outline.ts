@@ -9,9 +9,19 @@ export interface Outline {
   readonly layers: readonly ImageLayer[]
 }
 
+const digests = new WeakMap<object, string>()
+
+/** Other builds stand as their digests: builds that share others would be written out as often as there are ways through them. */
+function withDigests(key: string, value: unknown): unknown {
+  if (key !== 'steps' || typeof value !== 'object' || value === null) return value
+  const digest = digests.get(value) ?? digestOf(Buffer.from(JSON.stringify(Object.values(value), withDigests)))
+  digests.set(value, digest)
+  return digest
+}
+
 /** A layer that is not there yet; its chainID is made from its place and step, so that the same description gives the same outline. */
 function placeholder(index: number, step: Step): ImageLayer {
-  const digest = digestOf(Buffer.from(JSON.stringify([index, step])))
+  const digest = digestOf(Buffer.from(JSON.stringify([index, step], withDigests)))
   return { digest, diffId: digest, chainId: digest, size: 0, mediaType: 'application/vnd.oci.image.layer.v1.tar' }
 }
 
