@@ -71,6 +71,8 @@ export async function withBench(work: (bench: Bench) => Promise<void>): Promise<
     assert.equal(readdirSync(runtime.store.path('tmp')), [], 'nothing is left in tmp')
   } finally {
     await closeZygote(runtime.store.root)
+    shared.cgroups.close()
+    shared.uses.close()
   }
 }
 

@@ -31,6 +31,9 @@ function sourceOf(value: unknown): AddSource {
     )
   if (!/^https?:\/\//i.test(text)) return Object.freeze({ kind: 'path', path: relativePath('add', text) })
   if (!URL.canParse(text)) throw invalidArgument('add', `has a URL that is none: ${JSON.stringify(text)}`)
+  const { username, password } = new URL(text)
+  if (username || password)
+    throw invalidArgument('add', 'has a URL with a password, which the history would show', 'Download it by a run that mounts a secret.')
   return Object.freeze({ kind: 'url', url: text })
 }
 

@@ -1,9 +1,20 @@
 import { resolve } from 'node:path'
 import * as assert from 'uvu/assert'
+import { addStep } from '../../../lib/build/steps/add.ts'
 import { copyStep } from '../../../lib/build/steps/copy.ts'
 import { baseOf } from '../../../lib/build/steps/from.ts'
+import { bind, cache, secret, ssh, tmpfs } from '../../../lib/build/steps/mounts.ts'
 import { runStep } from '../../../lib/build/steps/run.ts'
-import { entrypointStep, envStep, exposeStep, healthcheckStep, stopSignalStep, userStep } from '../../../lib/build/steps/settings.ts'
+import {
+  argStep,
+  entrypointStep,
+  envStep,
+  exposeStep,
+  healthcheckStep,
+  onbuildStep,
+  stopSignalStep,
+  userStep,
+} from '../../../lib/build/steps/settings.ts'
 import type { StrakeError } from '../../../lib/errors/error.ts'
 import { test } from '../../support/uvu.ts'
 
@@ -114,6 +125,90 @@ test('settings are normalised', () => {
   refuses(() => stopSignalStep('SIGNOTHING'), 'invalid_argument', 'stopSignal')
   refuses(() => envStep({ '': 'x' }), 'invalid_argument', 'env')
   refuses(() => envStep({ A: undefined as unknown as string }), 'invalid_argument', 'env.A')
+})
+
+test('the mounts of a command are data, with all that BuildKit has for defaults', () => {
+  assert.equal(cache('/root/.npm/'), {
+    kind: 'cache',
+    target: '/root/.npm',
+    id: '/root/.npm',
+    sharing: 'shared',
+    readOnly: false,
+    source: '.',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+  })
+  assert.equal(bind('src', { source: '/a/../b' }), { kind: 'bind', target: 'src', source: 'b', readWrite: false })
+  assert.equal(tmpfs('/t', { size: '1m' }), { kind: 'tmpfs', target: '/t', size: 1_048_576 })
+  assert.equal(secret('a/token'), {
+    kind: 'secret',
+    id: 'a/token',
+    target: '/run/secrets/token',
+    required: false,
+    mode: 0o400,
+    uid: 0,
+    gid: 0,
+  })
+  assert.equal('target' in secret('token', { env: 'T' }), false)
+  assert.equal(ssh(), { kind: 'ssh', id: 'default', required: false, mode: 0o600, uid: 0, gid: 0 })
+  const step = runStep('a', { mounts: [cache('/c')], secrets: { token: 'v', other: { env: 'O' } } })
+  assert.equal(
+    step.mounts?.map((mount) => [mount.kind, mount.target]),
+    [
+      ['cache', '/c'],
+      ['secret', '/run/secrets/token'],
+      ['secret', '/run/secrets/other'],
+    ],
+  )
+  assert.not.match(JSON.stringify(step), '"v"')
+  assert.equal([runStep('a').network, runStep('a', { network: 'default' }).network], ['host', 'host'])
+})
+
+test('a mount that cannot be one is refused', () => {
+  for (const target of ['/', '/proc', '/proc/x', '/sys/fs', '/dev', '']) refuses(() => cache(target), 'invalid_argument', 'target')
+  refuses(() => cache('/c', { sharing: 'mine' as 'shared' }), 'invalid_argument', 'sharing')
+  refuses(() => cache('/c', { source: 'x' }), 'invalid_argument', 'source')
+  refuses(() => cache('/c', { mode: 0o10000 }), 'invalid_argument', 'mode')
+  refuses(() => bind('/b', { source: '../x' }), 'path_escapes')
+  refuses(() => tmpfs('/t', { size: 'huge' }), 'invalid_argument')
+  refuses(() => secret('a/..'), 'invalid_argument', 'secret')
+  refuses(() => secret('t', { env: 'A=B' }), 'invalid_argument', 'env')
+  refuses(() => secret('t', { taget: '/x' } as object), 'invalid_argument')
+  refuses(() => runStep('a', { mounts: [cache('/c'), tmpfs('/c/')] }), 'invalid_argument', 'mounts')
+  refuses(() => runStep('a', { mounts: [{ kind: 'cache' } as unknown as ReturnType<typeof cache>] }), 'invalid_argument', 'mounts[0]')
+  refuses(() => runStep('a', { secrets: { t: 3 as unknown as string } }), 'invalid_argument', 'secrets.t')
+  refuses(() => runStep('a', { secrets: { t: 'x'.repeat(600_000) } }), 'invalid_argument', 'secrets.t')
+})
+
+test('an add is paths and URLs, a checksum one URL', () => {
+  const checksum = `sha256:${'0'.repeat(64)}`
+  assert.equal(addStep(['a', 'https://example.org/b'], '/', { chmod: '755' }), {
+    kind: 'add',
+    sources: [
+      { kind: 'path', path: 'a' },
+      { kind: 'url', url: 'https://example.org/b' },
+    ],
+    destination: '/',
+    chmod: 0o755,
+  })
+  assert.is(addStep('https://example.org/b', '/', { checksum }).checksum, checksum)
+  refuses(() => addStep('a', '/', { checksum }), 'invalid_argument', 'checksum')
+  refuses(() => addStep('https://example.org/b', '/', { checksum: 'md5:0' }), 'invalid_argument', 'checksum')
+  refuses(() => addStep('https://example.org/app.git', '/'), 'invalid_argument', 'add')
+  refuses(() => addStep('git@example.org:app', '/'), 'invalid_argument', 'add')
+  refuses(() => addStep('https://user:password@example.org/b', '/'), 'invalid_argument', 'add')
+  refuses(() => addStep('../x', '/'), 'path_escapes')
+  refuses(() => addStep([], '/'), 'invalid_argument', 'add')
+  refuses(() => addStep('a', '/', { chmod: 'u+q' }), 'invalid_argument', 'chmod')
+  refuses(() => addStep('a', '/', { link: true, chown: 'www-data' }), 'invalid_argument', 'chown')
+})
+
+test('arguments have a default or none', () => {
+  assert.equal(argStep({ A: '1', B: undefined }), { kind: 'arg', defaults: { A: '1', B: null } })
+  refuses(() => argStep({ 'A B': '1' }), 'invalid_argument', 'arg')
+  refuses(() => argStep({ A: 1 as unknown as string }), 'invalid_argument', 'arg.A')
+  assert.equal(onbuildStep(' RUN make '), { kind: 'onbuild', instruction: 'RUN make' })
 })
 
 test('a step cannot be changed', () => {
