@@ -39,7 +39,7 @@ export function settingsText(step: ConfigStep | ArgStep | MaintainerStep | Workd
     case 'env':
       return `ENV ${pairs(step.variables, escaper, (name) => wordText(name, escaper))}`
     case 'label':
-      return `LABEL ${pairs(step.labels, escaper, (name) => valueText(name, escaper).replace(/^[^"].*=.*$/s, () => quoteValue(name, escaper)))}`
+      return `LABEL ${pairs(step.labels, escaper, (name) => (/\s/.test(name) ? quoteValue(name, escaper) : wordText(name, escaper)))}`
     case 'arg':
       return `ARG ${Object.entries(step.defaults)
         .map(([name, value]) => (value === null ? name : `${name}=${value === '' ? '""' : valueText(value, escaper)}`))
