@@ -84,6 +84,12 @@ function ignoreFile(directory: string): PathFilter | undefined {
   }
 }
 
+/** The context of a Dockerfile: what `DOCKERFILE.dockerignore` leaves out, where there is such a file, in place of the .dockerignore. */
+export function contextOfDockerfile(directory: string, dockerfile: string | undefined): ContextInput {
+  const path = dockerfile === undefined ? undefined : `${dockerfile}.dockerignore`
+  return path === undefined || !existsSync(path) ? directory : { directory, ignore: readFileSync(path, 'utf8').split(/\r?\n/) }
+}
+
 /** A file is opened here, so that one that is not there is told as such. */
 async function streamOf(tar: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<ByteStream> {
   if (tar instanceof Uint8Array) return [tar]

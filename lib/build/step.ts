@@ -1,5 +1,6 @@
 import type { ImageData } from '../images/index.ts'
 import type { Digest } from '../store/index.ts'
+import type { ContextInput } from './context-files.ts'
 import type { Escape } from './dockerfile/directives.ts'
 import type { Heredoc } from './dockerfile/heredoc.ts'
 import type { RunMount } from './mount.ts'
@@ -21,8 +22,8 @@ export type Base =
 export interface FromStep {
   readonly kind: 'from'
   readonly base: Base
-  /** The directory that the steps after it take files from; absolute. Absent: that of the build. */
-  readonly context?: string
+  /** What the steps after it take files from, its paths absolute. Absent: that of the build. */
+  readonly context?: ContextInput
   /** Values for `arg`s after it, and proxies, which need none; those of the build win. */
   readonly args?: Readonly<Record<string, string>>
 }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { invalidOption, kindOfValue, optionCheck, StrakeError } from '../../errors/index.ts'
 import { parsePlatform } from '../../images/index.ts'
 import { checkRecord, variableName } from '../argument.ts'
+import { contextOfDockerfile } from '../context-files.ts'
 import type { Step } from '../step.ts'
 import { programSteps } from './program.ts'
 
@@ -15,7 +16,7 @@ export interface DockerfileOptions {
   readonly path?: string
   /** The Dockerfile itself. */
   readonly text?: string
-  /** The directory that COPY and ADD take files from, and verbs after this one, too. Default: that of `build({ context })`. */
+  /** The directory that COPY and ADD take files from, and verbs after this one, too, but for what `PATH.dockerignore` or its .dockerignore leaves out. Default: that of `build({ context })`. */
   readonly context?: string
   /** The stage that is wanted, by its name or its number (the first is 0). Default: the last. */
   readonly target?: string | number
@@ -75,10 +76,11 @@ export function dockerfileSteps(options: DockerfileOptions = {}): readonly Step[
     throw invalidOption(`target must be the name or the number of a stage, not ${kindOfValue(target)}.`)
   if (text !== undefined && text.length > maxBytes)
     throw new StrakeError('limit_exceeded', 'the text is longer than a Dockerfile may be', { details: { limit: maxBytes } })
-  return programSteps(text ?? read(resolve(path ?? resolve(context ?? '.', 'Dockerfile'))), {
+  const file = text === undefined ? resolve(path ?? resolve(context ?? '.', 'Dockerfile')) : undefined
+  return programSteps(text ?? read(file ?? ''), {
     ...(target === undefined ? {} : { target: String(target) }),
     ...(args === undefined ? {} : { args: checkRecord('args', args, variableName) }),
     ...(platform === undefined ? {} : { platform: parsePlatform(platform) }),
-    ...(context === undefined ? {} : { context: resolve(context) }),
+    ...(context === undefined ? {} : { context: contextOfDockerfile(resolve(context), file) }),
   })
 }

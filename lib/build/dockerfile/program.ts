@@ -1,4 +1,5 @@
 import { hostPlatform, type Platform, parsePlatform, parseReference } from '../../images/index.ts'
+import type { ContextInput } from '../context-files.ts'
 import type { Base, FromStep, Step } from '../step.ts'
 import type { Lookup } from './expansion.ts'
 import { lateStep } from './late.ts'
@@ -19,7 +20,7 @@ export interface ProgramOptions {
   /** What TARGETPLATFORM and its like are. Default: this machine's platform. */
   readonly platform?: Platform | undefined
   /** An absolute path: the directory that the steps take files from. Default: that of the build. */
-  readonly context?: string | undefined
+  readonly context?: ContextInput | undefined
 }
 
 /** A stage that is understood. */

@@ -55,6 +55,15 @@ test('.dockerignore: what it names is not there, be it asked for by name or with
     ])
   }))
 
+test("a Dockerfile's own .dockerignore takes the place of the context's", () =>
+  withBench(async ({ build, paths, context, directory }) => {
+    layOut(context, { ...tree, '.dockerignore': '*' })
+    const dockerfile = join(directory, 'my.Dockerfile')
+    writeFileSync(dockerfile, 'FROM scratch\nCOPY . /\n')
+    writeFileSync(`${dockerfile}.dockerignore`, '*\n!top.md\n')
+    assert.equal(await paths(await build(image().fromDockerfile({ path: dockerfile, context }))), ['top.md'])
+  }))
+
 test('a list of files is all that there is: of a directory what is below it', () =>
   withBench(async ({ build, paths, context }) => {
     layOut(context, tree)
