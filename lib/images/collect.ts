@@ -37,7 +37,7 @@ export interface Needed {
  * One at a time for a store. Rejects with `store_invalid` when a manifest is damaged, since what it needs is then not known.
  */
 export async function collectGarbage(store: Store, options: CollectOptions = {}): Promise<Collected> {
-  return await store.withLock('collect', () => collect(store, options), { timeout: 600_000 })
+  return await store.freeing(() => store.withLock('collect', () => collect(store, options), { timeout: 600_000 }))
 }
 
 async function collect(store: Store, { agentFor, only }: CollectOptions): Promise<Collected> {

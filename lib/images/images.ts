@@ -137,7 +137,7 @@ export class Images {
   /** Takes a name away; the image stays. Rejects with `image_not_found`. */
   async untag(tag: string): Promise<void> {
     const name = nameOf(tag)
-    if ((await this.#store.refs.unset(name)) === undefined)
+    if ((await this.#store.freeing(() => this.#store.refs.unset(name))) === undefined)
       throw new StrakeError('image_not_found', `no image is named ${JSON.stringify(name)}`, { details: { reference: tag } })
   }
 
@@ -158,7 +158,7 @@ export class Images {
         hint: 'remove the containers first; with { force: true } the image goes and they run on',
         details: { reference: name, digest: image.digest, processes: users },
       })
-    for (const { descriptor } of gone) await this.#store.refs.remove(descriptor.digest)
+    for (const { descriptor } of gone) await this.#store.freeing(() => this.#store.refs.remove(descriptor.digest))
     return image
   }
 

@@ -63,7 +63,7 @@ async function pruneImages(store: Store, which: 'untagged' | 'all', newest: numb
     const held = store.holds.held()
     if (manifests.some((each) => held.has(`image:${each}`)) || (await arrivalOf(store, digest)) > newest) continue
     // Only the names that were seen: one that was given meanwhile stays.
-    if (await removeNames(store, digest, tags)) removed.push({ digest, tags })
+    if (await store.freeing(() => removeNames(store, digest, tags))) removed.push({ digest, tags })
   }
   return removed
 }

@@ -9,6 +9,7 @@ import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
 import { bakeryLock, type FileLock, type LockOptions, type Release } from './lock.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 import { formatIndex, Refs } from './refs.ts'
+import { Reserve } from './reserve.ts'
 
 /** What stands beside `content/` in a store; every one is on the same file system, so that `rename` works between them. */
 export type StoreDirectory = 'content' | 'snapshots' | 'containers' | 'cache' | 'volumes' | 'tmp' | 'locks'
@@ -38,10 +39,12 @@ export class Store {
   readonly refs: Refs
   readonly holds: Holds
   readonly #lock: FileLock
+  readonly #reserve: Reserve
 
   private constructor(root: string, lock: FileLock) {
     this.root = root
     this.#lock = lock
+    this.#reserve = new Reserve(join(root, 'locks', 'reserve'))
     this.holds = new Holds(join(root, 'locks'))
     this.blobs = new Blobs(join(root, 'content', 'blobs'), join(root, 'tmp'), {
       note: (digest) => this.holds.note(blobKey(digest)),
@@ -70,7 +73,13 @@ export class Store {
       )
     }
     await store.sweep()
+    await store.#reserve.keep()
     return store
+  }
+
+  /** Carries out what takes things away, also where the disk is full: what `work` writes has room held for it. It may be called twice. */
+  async freeing<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#reserve.use(work)
   }
 
   /** A path in the store. */

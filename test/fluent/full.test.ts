@@ -14,9 +14,12 @@ testAs(test, ['root'], 'a full disk is told by its own code, leaves nothing half
   const script = `mount -t tmpfs -o size=75m tmpfs ${place.path} && exec env STRAKE_ROOT=${place.path}/store "$@"`
   const command = [process.execPath, '--import', import.meta.resolve('tsx'), worker]
   const output = execFileSync('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command], { encoding: 'utf8' })
-  const { codes, left, problems, after } = JSON.parse(output.trim().split('\n').at(-1) ?? '')
+  const { codes, left, problems, after, isFull, freed } = JSON.parse(output.trim().split('\n').at(-1) ?? '')
   assert.equal(codes, { copy: 'store_full with a hint', run: 'store_full with a hint', writeFile: 'store_full with a hint' })
   assert.equal([left, problems, after], [[], 0, 'fine'])
+  assert.ok(isFull)
+  assert.ok(freed.bytes > 1_000_000, 'with not a byte left, another process removes an image and prunes')
+  assert.equal(freed.left, ['base:1'])
 })
 
 test.run()
