@@ -72,7 +72,7 @@ export type {
   VerifyOptions,
 } from './images/index.ts'
 export type { NamespaceKind, NamespaceOptions } from './namespaces/index.ts'
-export type { CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
+export type { Capability, CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
 export {
   type PullPolicy,
   type PushResult,

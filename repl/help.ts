@@ -53,7 +53,8 @@ export function helpText(colors: boolean): string {
 export const usage = `Usage: strake [options] [FILE.ts [arguments]]
 
 Without a file, on a terminal: a TypeScript prompt with the library's names in scope.
-With one, or with a script on standard input: runs it, with the same names in scope.
+With one, or with a script on standard input: runs it, with the same names in scope. (A file of JavaScript is run as Node runs it, and
+imports the library by its name.)
 
   -e, --eval CODE     run CODE
   -p, --print CODE    run CODE and print the value of its last expression, awaited

@@ -23,10 +23,15 @@ const children = require('node:fs').readFileSync('/proc/thread-self/children', '
 if (children) throw new Error('started at import: ' + children)
 `
 
-const typed = `import { StrakeError, type ErrorCode } from 'strake'
+const typed = `import { type ContainerOptions, type ErrorCode, image, StrakeError } from 'strake'
 import type { Op } from 'strake/sys'
 export const code: ErrorCode = new StrakeError('aborted', 'x').code
 export const op: Op = { op: 'setHostname', name: 'box' }
+export const some: ContainerOptions = { capabilities: { add: ['NET_ADMIN', 'cap_chown', 'ALL'] } }
+// @ts-expect-error There is no such capability.
+export const none: ContainerOptions = { capabilities: { add: ['FOO'] } }
+// @ts-expect-error There is no such signal.
+image('scratch').stopSignal('SIGFOO')
 // @ts-expect-error Declarations that lost their types would let this pass.
 export const wrong: Op = { op: 'no such op' }
 `
@@ -50,6 +55,20 @@ ${nothingNative}`,
 for (const face of ${JSON.stringify(faces)}) if (Object.keys(require(face)).length === 0) throw new Error(face + ' is empty')
 ${nothingNative}`,
   )
+  writeFileSync(
+    join(project, 'both.mjs'),
+    `
+import { createRequire } from 'node:module'
+import { image, BuildError, StrakeError } from 'strake'
+const other = createRequire(import.meta.url)('strake')
+const refused = await image().build().catch((error) => error)
+if (!(refused instanceof StrakeError) || !(refused instanceof other.StrakeError) || refused instanceof other.BuildError)
+  throw new Error('an error of import is none of require')
+if (!(new other.BuildError('x', { state: 1 }) instanceof BuildError)) throw new Error('a BuildError of require is none of import')
+if (new Error('x') instanceof StrakeError || new (class Own extends other.StrakeError {})('aborted', 'x') instanceof BuildError)
+  throw new Error('other errors are')
+`,
+  )
   writeFileSync(join(project, 'typed.mts'), typed)
   writeFileSync(join(project, 'typed.cts'), typed)
   const compilerOptions = {
@@ -65,6 +84,7 @@ ${nothingNative}`,
   return {
     'import loads the package and nothing native': () => run(process.execPath, ['esm.mjs'], project),
     'require loads the package and nothing native': () => run(process.execPath, ['cjs.cjs'], project),
+    'errors of import are those of require in the same process': () => run(process.execPath, ['both.mjs'], project),
     'the declarations compile for import and require': () =>
       run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.'], project),
     'the addon and the zygote are shipped': () => {

@@ -1,4 +1,4 @@
-import { StrakeError, type StrakeErrorOptions } from '../errors/index.ts'
+import { classesOf, hasClass, StrakeError, type StrakeErrorOptions } from '../errors/index.ts'
 
 export interface BuildErrorOptions<State> extends StrakeErrorOptions {
   readonly state: State
@@ -20,6 +20,16 @@ export class BuildError<State> extends StrakeError {
   readonly state: State
   /** The message without the hint. */
   readonly reason: string
+
+  /** @internal */
+  override get [classesOf](): readonly string[] {
+    return ['BuildError', 'StrakeError']
+  }
+
+  /** As of StrakeError. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return hasClass(value, 'BuildError')
+  }
 
   constructor(message: string, { state, ...options }: BuildErrorOptions<State>) {
     super('build_failed', message, options)

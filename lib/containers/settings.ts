@@ -178,11 +178,11 @@ export function limitsOf(options: Pick<ContainerOptions, 'memory' | 'cpus' | 'pi
     ...(cpus === undefined ? {} : { cpus }),
     ...(pids === undefined ? {} : { pids }),
   }
-  checkLimits(limits)
   if (limits.memory !== undefined && limits.memory < leastMemory)
     throw invalid(`memory: ${String(memory)} is too little to start in.`, "At least '6m', 6 MB; a program of any size needs more.")
   if (limits.pids !== undefined && limits.pids < leastProcesses)
     throw invalid(`pids must be at least ${leastProcesses}.`, 'PID 1 of the container counts, and its command is the second.')
+  checkLimits(limits)
   return limits
 }
 

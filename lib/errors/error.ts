@@ -48,6 +48,16 @@ export interface StrakeErrorOptions {
   readonly details?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** The classes of an error, by name. Shared by all copies of this module in a process: the package has one for `import` and one for `require`. */
+export const classesOf = Symbol.for('strake.error.classes')
+
+/** Whether an error is of the class of this name, of whatever copy. */
+export function hasClass(value: unknown, name: string): boolean {
+  if (!(value instanceof Error) || !(classesOf in value)) return false
+  const classes = value[classesOf]
+  return Array.isArray(classes) && classes.includes(name)
+}
+
 /**
  * Every error that the library throws or rejects with. `code` is stable and made to be compared;
  * `message` and `hint` are for people and may change.
@@ -59,6 +69,17 @@ export class StrakeError extends Error {
   declare readonly hint?: string
   /** Facts about the failure, of a shape that the code decides. */
   declare readonly details?: Readonly<Record<string, unknown>>
+
+  /** @internal */
+  get [classesOf](): readonly string[] {
+    return ['StrakeError']
+  }
+
+  /** Of an error of any copy of the library; of subclasses, as of any class. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: it is the class that is asked, a derived one perhaps
+    return this === StrakeError ? hasClass(value, 'StrakeError') : Function.prototype[Symbol.hasInstance].call(this, value)
+  }
 
   constructor(code: ErrorCode, message: string, options: StrakeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })

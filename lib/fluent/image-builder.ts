@@ -48,6 +48,7 @@ import {
 import { invalidOption, kindOfValue } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
+import type { SignalName } from '../zygote/index.ts'
 import { type Container, Image, type PlanOptions } from './handles.ts'
 import { type Shown, shownBuild } from './progress/index.ts'
 
@@ -182,7 +183,7 @@ export class ImageBuilder {
   }
 
   /** The signal that asks a container to stop; `SIGTERM` unless told. */
-  stopSignal(signal: string | number): ImageBuilder {
+  stopSignal(signal: SignalName | number): ImageBuilder {
     return this.#add(stopSignalStep(signal))
   }
 

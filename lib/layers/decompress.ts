@@ -20,6 +20,12 @@ export function compressionOf(start: Uint8Array): Compression {
   return 'none'
 }
 
+/** What layers never are, and archives of root file systems may be. */
+function otherCompressionOf(start: Buffer): string | undefined {
+  const magic = start.toString('latin1')
+  return magic.startsWith('\xfd7zX') ? 'xz' : magic.startsWith('BZh') ? 'bzip2' : magic.startsWith('\x04"M\x18') ? 'lz4' : undefined
+}
+
 /**
  * Decompresses gzip (several members too), zstd (several frames too) or neither. Rejects with `layer_invalid` when the data is damaged, cut
  * short or followed by something else; with `limit_exceeded` beyond `layerBytes`, `compressionRatio` or `windowBytes`.
@@ -28,6 +34,9 @@ export async function* decompress(stream: ByteStream, limits: Partial<LayerLimit
   const all = withDefaults(limits)
   const { start, rest } = await peek(stream)
   const compression = compressionOf(start)
+  const other = otherCompressionOf(start)
+  if (other !== undefined)
+    throw layerInvalid(`it is compressed with ${other}, which is not supported; gzip and zstd are: decompress it first`)
   const counted = { bytes: 0 }
   const input = count(rest, counted)
   const output = compression === 'gzip' ? gunzip(input, counted) : compression === 'zstd' ? unzstd(input, all) : input

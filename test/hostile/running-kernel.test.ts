@@ -89,7 +89,7 @@ const closed: readonly string[] = [
   '/sys/module/kernel/parameters/panic',
 ]
 
-for (const capabilities of [undefined, { add: ['DAC_READ_SEARCH', 'SYS_RESOURCE'] }]) {
+for (const capabilities of [undefined, { add: ['DAC_READ_SEARCH', 'SYS_RESOURCE'] } as const]) {
   test(`R06: nothing of /proc or /sys that is the kernel's is written${capabilities ? `, with ${capabilities.add.join(' and ')}` : ''}`, async () => {
     const { stdout } = await (await arena()).exec(['/probe', 'writes', ...closed], { capabilities })
     const ends = outcomes(stdout)

@@ -11,7 +11,7 @@ import { testAs } from '../support/skip.ts'
 import { test } from '../support/uvu.ts'
 import { arena, outcomes, probe } from './arena.ts'
 
-const strong = { add: ['ALL'] }
+const strong = { add: ['ALL'] } as const
 
 /** All that can be given to a container, short of the host's network. */
 async function strongest(): Promise<Container> {

@@ -16,9 +16,15 @@ export const defaultCapabilities: readonly CapabilityName[] = [
 
 export interface CapabilityOptions {
   /** With or without `CAP_`, in any case; `'ALL'` for all. */
-  readonly add?: readonly string[] | undefined
-  readonly drop?: readonly string[] | undefined
+  readonly add?: readonly Capability[] | undefined
+  readonly drop?: readonly Capability[] | undefined
 }
+
+type WithoutPrefix<Name> = Name extends `CAP_${infer Rest}` ? Rest : never
+type Spelling = CapabilityName | WithoutPrefix<CapabilityName> | 'ALL'
+
+/** A capability (capabilities(7)) as Docker takes it: `NET_ADMIN`, `CAP_NET_ADMIN`, `net_admin`. */
+export type Capability = Spelling | Lowercase<Spelling>
 
 const longestShown = 40
 

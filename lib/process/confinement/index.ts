@@ -1,4 +1,5 @@
 export {
+  type Capability,
   type CapabilityName,
   type CapabilityOptions,
   capabilityMask,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import {
+  type Capability,
   capabilityMask,
   capabilityNames,
   defaultCapabilities,
@@ -37,12 +38,12 @@ test('add and drop follow Docker’s rules, with or without CAP_, in any case', 
 test('an unknown capability is invalid_argument, however long', () => {
   for (const name of ['', 'CAP_', 'NET-ADMIN', 'CAP_ALL', 'toString', '__proto__', 'X'.repeat(1_000_000)]) {
     assert.throws(
-      () => resolveCapabilities({ add: [name] }),
+      () => resolveCapabilities({ add: [name as Capability] }),
       (error: Error & { code?: string }) => error.code === 'invalid_argument' && error.message.length < 300,
     )
-    assert.throws(() => resolveCapabilities({ drop: [name] }), invalid)
+    assert.throws(() => resolveCapabilities({ drop: [name as Capability] }), invalid)
   }
-  assert.throws(() => resolveCapabilities({ add: [7 as unknown as string] }), invalid)
+  assert.throws(() => resolveCapabilities({ add: [7 as unknown as Capability] }), invalid)
 })
 
 test('a mask has the bit of each capability once', () => {
