@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { posix } from 'node:path'
+import type { Response } from 'undici'
 import { StrakeError } from '../../errors/index.ts'
+import { proxyFor } from '../../registry/index.ts'
 import type { Digest, Store } from '../../store/index.ts'
 import { type BytePath, bytePath, type SourceEntry, type SourceMatch } from './entry.ts'
 
@@ -13,6 +15,8 @@ export interface Download extends AsyncDisposable {
   readonly digest: string
   read(): AsyncIterable<Buffer>
 }
+
+const mostRedirects = 10
 
 function failed(url: string, why: string, cause?: unknown): StrakeError {
   return new StrakeError('download_failed', `${url} cannot be downloaded: ${why}`, { cause, details: { url } })
@@ -40,6 +44,35 @@ function timeOf(header: string | null): number | undefined {
   return Number.isNaN(milliseconds) ? undefined : Math.floor(milliseconds / 1000)
 }
 
+interface Asked {
+  readonly response: Response
+  /** To be called once the body was read, or is not wanted. */
+  end(): Promise<void>
+}
+
+/** Asks for a URL, and for where it leads: each by the proxy that the environment has for it. */
+async function ask(url: string, signal: AbortSignal | undefined): Promise<Asked> {
+  const { Agent, fetch, ProxyAgent } = await import('undici')
+  let here = new URL(url)
+  for (let redirects = 0; ; redirects += 1) {
+    const proxy = proxyFor(here)
+    const dispatcher = proxy === undefined ? new Agent() : new ProxyAgent(proxy)
+    const end = (): Promise<void> => dispatcher.destroy().catch(() => undefined)
+    try {
+      const response = await fetch(here, { dispatcher, redirect: 'manual', signal: signal ?? null })
+      const location = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null
+      if (location === null) return { response, end }
+      if (redirects === mostRedirects) throw failed(url, `more than ${mostRedirects} redirects`)
+      here = new URL(location, here)
+      if (!/^https?:$/.test(here.protocol)) throw failed(url, `it leads to ${here.protocol}`)
+    } catch (error) {
+      await end()
+      throw error
+    }
+    await end()
+  }
+}
+
 /**
  * Downloads a URL into the store's `tmp/`, by the proxies of the environment. Rejects with `download_failed`, with `digest_mismatch` when its bytes are
  * not what `checksum` says, with `aborted`.
@@ -49,13 +82,13 @@ export async function download(
   store: Store,
   options: { readonly checksum?: Digest | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<Download> {
-  const { EnvHttpProxyAgent, fetch } = await import('undici')
   const { signal, checksum } = options
   const path = store.temporary('tmp', 'download')
-  const dispatcher = new EnvHttpProxyAgent()
   const clean = (): Promise<void> => rm(path, { force: true })
+  let asked: Asked | undefined
   try {
-    const response = await fetch(url, { dispatcher, signal: signal ?? null })
+    asked = await ask(url, signal)
+    const { response } = asked
     if (!response.ok || !response.body) throw failed(url, `the server answers ${response.status} ${response.statusText}`.trim())
     const [algorithm = 'sha256', expected] = checksum?.split(':') ?? []
     const [hash, check] = [createHash('sha256'), createHash(algorithm)]
@@ -103,6 +136,6 @@ export async function download(
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     throw failed(url, cause instanceof Error ? cause.message : String(cause), error)
   } finally {
-    await dispatcher.destroy().catch(() => undefined)
+    await asked?.end()
   }
 }

@@ -1,6 +1,7 @@
 export { type FoundCredentials, storedCredentials } from './credentials.ts'
 export { deleteRemote, type Referrer, type ReferrersOptions, remoteCatalog, remoteReferrers, remoteTags } from './listing.ts'
 export * from './options.ts'
+export { proxyFor } from './proxy.ts'
 export { pullImage } from './pull.ts'
 export { type PushResult, pushImage } from './push.ts'
 export { RemoteImage } from './remote-image.ts'
