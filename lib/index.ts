@@ -8,6 +8,7 @@ export {
   type ContextInput,
   type CopyOptions,
   cache,
+  type DockerfileOptions,
   type Healthcheck,
   type MemoryFiles,
   type RunMount,
@@ -18,6 +19,7 @@ export {
   secret,
   ssh,
   type TmpfsOptions,
+  type ToDockerfileOptions,
   tmpfs,
 } from './build/index.ts'
 export {
