@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import { type Cgroups, openCgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
 import { currentOwner, type Digest, defaultRoot, isAlive, ownerIn, Store, snapshotKey } from '../store/index.ts'
@@ -14,6 +15,10 @@ import { ImageUses } from './uses.ts'
 /** Milliseconds from the end of a throw-away container to the removal of its directory, at most. */
 const removedAfter = 5
 const removalAttempts = 3
+/** Milliseconds between looks for what others left, while containers come and go. */
+const sweptEvery = 5000
+/** Milliseconds from the end of a worker thread to such a look. */
+const sweptAfter = 300
 
 /** What all containers of one store share in this thread: the store, its zygote, cgroups, and who removes what is left. */
 export class Runtime {
@@ -29,6 +34,7 @@ export class Runtime {
   #removal: Promise<void> = Promise.resolve()
   #removalTimer: NodeJS.Timeout | undefined
   readonly #unpacked = new Set<string>()
+  #nextSweep = performance.now() + sweptEvery
   #spares: { readonly zygote: Zygote; readonly kind: string } | undefined
 
   private constructor(store: Store, cgroups: Cgroups) {
@@ -142,6 +148,7 @@ export class Runtime {
     } finally {
       this.#isRemoving = false
     }
+    this.#sweepAgain()
   }
 
   async #removeBatch(names: readonly string[]): Promise<void> {
@@ -200,7 +207,23 @@ export class Runtime {
     }
   }
 
-  /** Removes what processes that were killed had left; waits for none of it. */
+  /** As `#sweep`, when the last time was a while ago. */
+  #sweepAgain(): void {
+    const now = performance.now()
+    if (now < this.#nextSweep) return
+    this.#nextSweep = now + sweptEvery
+    this.#sweep().catch(() => undefined)
+  }
+
+  /** A worker thread of this process has ended: what it was killed with is swept once its zygote has gone. */
+  workerEnded(): void {
+    setTimeout(() => {
+      this.#nextSweep = 0
+      this.#sweepAgain()
+    }, sweptAfter).unref()
+  }
+
+  /** Removes what processes and threads that were killed had left; waits for none of it. */
   async #sweep(): Promise<void> {
     const names = await readdir(this.store.path('containers'))
     for (const name of names) {
@@ -211,6 +234,19 @@ export class Runtime {
 }
 
 const runtimes = new Map<string, Promise<Runtime>>()
+let mindsWorkers = false
+
+/** Has the runtimes of this thread look after those of the workers that it starts. */
+function mindWorkers(): void {
+  if (mindsWorkers) return
+  mindsWorkers = true
+  process.on('worker', (worker: Worker) => {
+    worker.once('exit', () => {
+      for (const each of runtimes.values()) each.then((runtime) => runtime.workerEnded()).catch(() => undefined)
+    })
+  })
+}
+
 /** Milliseconds for which a store that was there is believed to be there still: somebody may have removed it with rm(1). */
 const believedFor = 200
 let believed: { readonly root: string; readonly until: number } | undefined
@@ -228,6 +264,7 @@ export function currentRuntime(): Promise<Runtime> {
   const root = defaultRoot()
   const known = runtimes.get(root)
   if (known && isThere(root)) return known
+  mindWorkers()
   const opened = Runtime.open(root)
   runtimes.set(root, opened)
   opened.catch(() => {

@@ -28,6 +28,8 @@ function zygoteStates(): string {
 test('a worker that is terminated takes its own containers along, and nobody else’s', async () => {
   const built = await image('host').build()
   await using own = await built.start({ cmd: ['sleep', '1000'] })
+  // With the first that is removed comes the agent that removes them.
+  await (await built.start({ cmd: ['true'] })).remove()
   const before = await quietFds()
   const warnings: string[] = []
   const onWarning = (warning: Error): void => void warnings.push(warning.message)
@@ -59,6 +61,17 @@ test('a worker that is terminated takes its own containers along, and nobody els
   await assertNoMoreFds(before)
   process.off('warning', onWarning)
   assert.equal(warnings, [])
+})
+
+test('the directories of workers that were terminated go by themselves, while the process goes on', async () => {
+  await using own = await (await image('host').build()).start({ cmd: ['sleep', '1000'] })
+  const others = (): string[] => readdirSync(join(defaultRoot(), 'containers')).filter((name) => !name.startsWith(own.id.slice(0, 12)))
+  const workers = Array.from({ length: 3 }, (_, index) => work(`gone-${index}`, false))
+  await Promise.all(workers.map((each) => once(each, 'message')))
+  assert.ok(others().length >= 6, `${others().length} directories`)
+  await Promise.all(workers.map((each) => each.terminate()))
+  assert.equal(await settled(others, (names) => names.length === 0, 10_000), [])
+  assert.is((await own.exec(['echo', 'still here'])).stdout, 'still here\n')
 })
 
 test('the directories of a terminated worker’s containers go when the store is opened next, while the process goes on', async () => {
