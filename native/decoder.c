@@ -121,21 +121,31 @@ static void drop(struct decoder *decoder) {
 }
 
 /* Each name has one type, so the pointers are copied as bytes: ISO C has no cast between data and functions. */
-static int find(void *function, const char *name) {
-  void *symbol = dlsym(RTLD_DEFAULT, name);
+static int find_in(void *library_handle, void *function, const char *name) {
+  void *symbol = dlsym(library_handle, name);
   memcpy(function, &symbol, sizeof symbol);
   return symbol != NULL;
 }
+
+static int find(void *function, const char *name) { return find_in(RTLD_DEFAULT, function, name); }
 
 static int has_zlib(void) {
   return find(&library.zlib_version, "zlibVersion") && find(&library.inflate_init, "inflateInit2_") &&
          find(&library.inflate, "inflate") && find(&library.inflate_reset, "inflateReset") && find(&library.inflate_end, "inflateEnd");
 }
 
+static int has_zstd_in(void *handle) {
+  return find_in(handle, &library.zstd_make, "ZSTD_createDCtx") && find_in(handle, &library.zstd_free, "ZSTD_freeDCtx") &&
+         find_in(handle, &library.zstd_set, "ZSTD_DCtx_setParameter") &&
+         find_in(handle, &library.zstd_run, "ZSTD_decompressStream") && find_in(handle, &library.zstd_is_error, "ZSTD_isError") &&
+         find_in(handle, &library.zstd_error, "ZSTD_getErrorCode");
+}
+
+/* Node has it from 22.15 on. Before, the system's is as good, and stays loaded once it was. */
 static int has_zstd(void) {
-  return find(&library.zstd_make, "ZSTD_createDCtx") && find(&library.zstd_free, "ZSTD_freeDCtx") &&
-         find(&library.zstd_set, "ZSTD_DCtx_setParameter") && find(&library.zstd_run, "ZSTD_decompressStream") &&
-         find(&library.zstd_is_error, "ZSTD_isError") && find(&library.zstd_error, "ZSTD_getErrorCode");
+  if (has_zstd_in(RTLD_DEFAULT)) return 1;
+  void *system = dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL);
+  return system != NULL && has_zstd_in(system);
 }
 
 /* EVP_DigestInit(3): node:crypto's own. */

@@ -1,4 +1,5 @@
 export * from './commit.ts'
+export { checkCompression, compress, type LayerCompression } from './compress.ts'
 export { type Compression, compressionOf, decompress } from './decompress.ts'
 export * from './diff.ts'
 export * from './entry.ts'

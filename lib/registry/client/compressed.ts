@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open, rm } from 'node:fs/promises'
+import { compress, type LayerCompression } from '../../layers/index.ts'
 import { type Descriptor, type Digest, type Store, toDigest } from '../../store/index.ts'
-import { compress, type PushCompression } from './compress.ts'
 
 export interface CompressedFile {
   readonly path: string
@@ -19,7 +19,7 @@ export interface CompressedFile {
 export async function withCompressed<T>(
   store: Store,
   layer: Descriptor,
-  compression: PushCompression,
+  compression: LayerCompression,
   onBytes: (bytes: number) => void,
   use: (file: CompressedFile) => Promise<T>,
 ): Promise<T> {
