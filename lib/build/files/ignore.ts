@@ -1,56 +1,91 @@
-import dockerignore from '@balena/dockerignore'
+import { posix } from 'node:path'
 import { StrakeError } from '../../errors/index.ts'
+import { characterClass } from './pattern.ts'
 
-/** Every pattern and path is looked at below a directory of this name: the library takes `constructor` at the top for one of its own. */
-const top = 'r'
-
-/** What Go's filepath.Match knows as plain characters and a regular expression does not. */
-function plain(pattern: string): string {
-  return pattern.replace(/\\.|[+(){}|]/gs, (found) => (found.length > 1 ? found : `\\${found}`))
+interface Rule {
+  readonly expression: RegExp
+  /** `!`: takes back. */
+  readonly isException: boolean
 }
 
-function belowTop(line: string): string | undefined {
+/** The meaning of a whole pattern as Moby's patternmatcher has it: that of Go's filepath.Match, and `**` for any number of directories. */
+function compile(pattern: string): RegExp {
+  let source = ''
+  for (let at = 0; at < pattern.length; ) {
+    const each = pattern[at] ?? ''
+    at += 1
+    if (each === '*' && pattern[at] === '*') {
+      at += pattern[at + 1] === '/' ? 2 : 1
+      source += at >= pattern.length ? '.*' : '(?:.*/)?'
+    } else if (each === '*') source += '[^/]*'
+    else if (each === '?') source += '[^/]'
+    else if (each === '[') {
+      const found = characterClass(pattern, at)
+      source += found.source
+      at = found.next
+    } else {
+      const literal = each === '\\' && at < pattern.length ? (pattern[at++] ?? '') : each
+      source += literal.replace(/[.*+?^${}()|[\]\\/]/, '\\$&')
+    }
+  }
+  return new RegExp(`^${source}$`, 's')
+}
+
+function ruleOf(line: string): Rule | undefined {
   const text = line.trim()
   if (text === '' || line.startsWith('#')) return undefined
-  const isNegative = text.startsWith('!')
-  const pattern = (isNegative ? text.slice(1).trim() : text).replace(/^\/+/, '')
+  const isException = text.startsWith('!')
+  const pattern = posix.normalize(isException ? text.slice(1).trim() : text).replace(/^\/+|\/+$/g, '')
   // "For historical reasons, the pattern . is ignored."
-  if (/^\.?\/*$/.test(pattern)) return undefined
-  return `${isNegative ? '!' : ''}${top}/${plain(pattern)}`
+  if (pattern === '' || pattern === '.') return undefined
+  try {
+    return { expression: compile(pattern), isException }
+  } catch (cause) {
+    throw new StrakeError('context_invalid', `a pattern of what is left out is malformed: ${JSON.stringify(text)}`, { cause })
+  }
 }
 
 /**
  * Patterns as a .dockerignore has them (Docker documentation, "Build context", .dockerignore files): the last that matches a path or a
- * directory above it decides, `!` takes back, `**` stands for any number of directories.
+ * directory above it decides, `!` takes back, `**` stands for any number of directories. What a directory matches is remembered, so that a path costs
+ * one look at each pattern, however deep it lies.
  */
 export class IgnorePatterns {
   /** Whether something is taken back, so that an ignored directory may have what is not ignored. */
   readonly hasExceptions: boolean
-  readonly #ignore: dockerignore.Ignore | undefined
-
-  constructor(lines: readonly string[]) {
-    const patterns = lines.flatMap((line) => belowTop(line) ?? [])
-    this.hasExceptions = patterns.some((pattern) => pattern.startsWith('!'))
-    if (patterns.length > 0) this.#ignore = dockerignore.default({ ignorecase: false }).add(patterns)
-    // Patterns are compiled when they are first asked.
-    this.ignores('.')
-  }
+  readonly #rules: readonly Rule[]
+  readonly #directories = new Map<string, readonly boolean[]>()
 
   /** Throws `context_invalid` for a pattern that is none. */
+  constructor(lines: readonly string[]) {
+    this.#rules = lines.flatMap((line) => ruleOf(line) ?? [])
+    this.hasExceptions = this.#rules.some(({ isException }) => isException)
+  }
+
+  /** The lines of a .dockerignore. Throws `context_invalid` for a pattern that is none. */
   static parse(text: string): IgnorePatterns {
     return new IgnorePatterns(text.replace(/^\uFEFF/, '').split(/\r?\n/))
   }
 
   /** @param path relative to where the patterns start, without `./` */
   ignores(path: string): boolean {
-    try {
-      return this.#ignore?.ignores(`${top}/${path}`) ?? false
-    } catch (cause) {
-      throw new StrakeError(
-        'context_invalid',
-        `a pattern of what is left out is malformed: ${cause instanceof Error ? cause.message : ''}`,
-        { cause },
-      )
-    }
+    const matches = this.#matches(path)
+    const last = matches.lastIndexOf(true)
+    return last >= 0 && this.#rules[last]?.isException === false
+  }
+
+  /** For each pattern, whether it matches the path or a directory above it. */
+  #matches(path: string): readonly boolean[] {
+    const end = path.lastIndexOf('/')
+    const above = end > 0 ? this.#ofDirectory(path.slice(0, end)) : undefined
+    return this.#rules.map(({ expression }, index) => above?.[index] === true || expression.test(path))
+  }
+
+  #ofDirectory(path: string): readonly boolean[] {
+    const known = this.#directories.get(path)
+    if (known) return known
+    const found = this.#matches(path)
+    this.#directories.set(path, found)
+    return found
   }
 }

@@ -12,7 +12,7 @@ export function escapePattern(path: string): string {
 }
 
 /** A range of characters: `[a-z]`, `[^0-9]`, `[\]x]`; `at` stands after the bracket. */
-function characterClass(pattern: string, start: number): { source: string; next: number } {
+export function characterClass(pattern: string, start: number): { source: string; next: number } {
   let at = start
   let source = '['
   if (pattern[at] === '^') {

@@ -17,6 +17,7 @@ const cases: readonly (readonly [patterns: string, path: string, ignored: boolea
   ['dir/**', 'dir/a/b', true],
   ['dir/**/file', 'dir/file', true],
   ['**/dir2/*', 'dir1/dir2/file', true],
+  ['**a', 'x/a/y', true],
   ['dir', 'dir/a/b', true],
   ['/dir', 'dir/a', true],
   ['dir/', 'dir/a', true],
