@@ -9,7 +9,7 @@ import {
   parseManifest,
   parseReference,
 } from '../../images/index.ts'
-import { type Descriptor, type Digest, digestOf, type Store } from '../../store/index.ts'
+import { blobKey, type Descriptor, type Digest, digestOf, type Store } from '../../store/index.ts'
 import { manifestName, oneOf, parallelOf, rejection } from './check.ts'
 import { checkCompression } from './compress.ts'
 import { withCompressed } from './compressed.ts'
@@ -119,6 +119,8 @@ async function pushManifest(push: Push, descriptor: Descriptor): Promise<MadeMan
     for (const each of parsed.manifests) children.push(await pushChild(push, each))
     return rewritten(same, 'manifests', parsed.manifests, children)
   }
+  // Those that wait for their turn, too: the image may be removed meanwhile.
+  await push.store.note(...[parsed.config, ...parsed.layers].map(({ digest }) => blobKey(digest)))
   const planned = await plannedLayers(push, parsed)
   const known = planned && rewritten(same, 'layers', parsed.layers, planned)
   // A registry takes a manifest only with its blobs: where it has that, it has them.

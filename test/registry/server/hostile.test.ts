@@ -11,7 +11,7 @@ function chunk(range: string, body: string): { headers: Record<string, string>; 
   return { headers: { 'content-range': range }, body }
 }
 
-test('an upload that is finished with the wrong digest is gone, and nothing is stored', async () => {
+test('I12 an upload that is finished with the wrong digest is gone, and nothing is stored', async () => {
   await using f = await Fixture.start()
   const before = await f.contents()
   const atOnce = await f.ask('POST', `/v2/a/blobs/uploads/?digest=${digest}`, { body: 'other' })
@@ -24,7 +24,7 @@ test('an upload that is finished with the wrong digest is gone, and nothing is s
   assert.equal(await f.contents(), before)
 })
 
-test('a digest that is none is refused before anything is read, and the upload goes on', async () => {
+test('I12 a digest that is none is refused before anything is read, and the upload goes on', async () => {
   await using f = await Fixture.start()
   const path = await f.begin('a')
   const wrong = [
@@ -63,7 +63,7 @@ const chunks: readonly (readonly [name: string, range: string, body: string, sta
   ['whose range is no number', 'a-b', 'def', 400, 'BLOB_UPLOAD_INVALID'],
   ['whose range is huge', '3-99999999999999999999', 'def', 400, 'BLOB_UPLOAD_INVALID'],
 ]
-test('a chunk out of order or of another length than it says is refused, and the upload is as before', async () => {
+test('I12 a chunk out of order or of another length than it says is refused, and the upload is as before', async () => {
   await using f = await Fixture.start()
   const path = await f.begin('a')
   await f.ask('PATCH', path, chunk('0-2', 'abc'))
@@ -88,7 +88,7 @@ test('a chunk out of order or of another length than it says is refused, and the
   assert.equal(await f.contents(), { blobs: [digestOf('abcdef')], names: [], temporary: [] })
 })
 
-test('of two requests at once on one upload one is refused, and the other makes its blob', async () => {
+test('I12 of two requests at once on one upload one is refused, and the other makes its blob', async () => {
   await using f = await Fixture.start()
   const path = await f.begin('a')
   let go = (): void => {}
@@ -118,7 +118,7 @@ test('of two requests at once on one upload one is refused, and the other makes 
   assert.equal(await f.contents(), { blobs: [digest], names: [], temporary: [] })
 })
 
-test('an upload of one repository is none of another', async () => {
+test('I12 an upload of one repository is none of another', async () => {
   await using f = await Fixture.start()
   const id = (await f.begin('a')).split('/').at(-1)
   for (const [method, query] of [
@@ -132,7 +132,7 @@ test('an upload of one repository is none of another', async () => {
   }
 })
 
-test('a manifest whose blobs are missing is not stored, nor one whose blobs another repository has', async () => {
+test('I12 a manifest whose blobs are missing is not stored, nor one whose blobs another repository has', async () => {
   await using f = await Fixture.start()
   await f.pushBlob('secret', 'l')
   await f.pushBlob('a', 'c')
@@ -165,7 +165,7 @@ const names = [
   '.a',
 ]
 const escapes = [...names, 'ä', 'a\\b', '..\\..', `${'a/'.repeat(150)}a`, 'x'.repeat(256)]
-test('no repository name leads out of the store, or is anything else than a name', async () => {
+test('I12 no repository name leads out of the store, or is anything else than a name', async () => {
   await using f = await Fixture.start()
   await f.pushBlob('a', 'content')
   const before = { ...(await f.contents()), all: readdirSync(f.store.root).sort(), links: links(f) }
@@ -194,7 +194,7 @@ function links(f: Fixture): string[] {
     .sort()
 }
 
-test('no digest, tag, upload or page leads out of the store', async () => {
+test('I12 no digest, tag, upload or page leads out of the store', async () => {
   await using f = await Fixture.start()
   await f.pushImage('a', 'one')
   const before = await f.contents()
