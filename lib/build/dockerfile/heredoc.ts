@@ -31,7 +31,7 @@ export function heredocOf(word: string): HeredocWord | undefined {
   }
 }
 
-/** The heredocs that a line begins, in their order, and where their words stand. A line whose quotes are open has none, as with BuildKit. */
+/** The heredocs that a line begins, and where their words stand. A line whose quotes are open has none, as with BuildKit. */
 export function heredocsOf(line: string): { readonly word: HeredocWord; readonly offset: number }[] {
   if (!line.includes('<<')) return []
   return rawWords(line).flatMap(({ text, offset }) => {

@@ -16,7 +16,10 @@ export interface DockerfileOptions {
   readonly path?: string
   /** The Dockerfile itself. */
   readonly text?: string
-  /** The directory that COPY and ADD take files from, and verbs after this one, too, but for what `PATH.dockerignore` or its .dockerignore leaves out. Default: that of `build({ context })`. */
+  /**
+   * The directory that COPY and ADD take files from, and verbs after this one, too, but for what `PATH.dockerignore` or its .dockerignore leaves
+   * out. Default: that of `build({ context })`.
+   */
   readonly context?: string
   /** The stage that is wanted, by its name or its number (the first is 0). Default: the last. */
   readonly target?: string | number

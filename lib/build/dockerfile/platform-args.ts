@@ -10,7 +10,7 @@ function named(prefix: string, platform: Platform): [string, string][] {
   ]
 }
 
-/** The arguments that BuildKit sets before all others ("Automatic platform ARGs in the global scope"): stages see them once ARG names them. */
+/** What BuildKit sets before all other arguments ("Automatic platform ARGs in the global scope"): a stage sees it once ARG names it. */
 export function platformArguments(target: Platform, stage: string): Map<string, string> {
   return new Map([...named('BUILD', hostPlatform), ...named('TARGET', target), ['TARGETSTAGE', stage]])
 }

@@ -25,8 +25,8 @@ function tokensOf(pattern: string): Token[] {
 }
 
 /**
- * For each place of `value`, where the pattern ends when it begins there: as late or as early as can be, -1 where it does not match. Token by
- * token from the last one, so the work grows with value times pattern, whatever the stars.
+ * For each place of `value`, where the pattern ends when it begins there: as late or as early as can be, -1 where it does not match.
+ * Token by token from the last one, so the work grows with value times pattern, whatever the stars.
  */
 function endsOf(tokens: readonly Token[], value: readonly string[], latest: boolean): Int32Array {
   let ends = Int32Array.from({ length: value.length + 1 }, (_, at) => at)

@@ -9,7 +9,7 @@ function range(text: string): { first: number; last: number } | undefined {
   return first !== '' && found.first <= found.last && found.last <= 65_535 ? found : undefined
 }
 
-/** The ports of a word of EXPOSE: `80`, `53/udp`, `8000-8010/tcp`. A host's address or port before it is checked and has no effect, as in BuildKit. */
+/** The ports of a word of EXPOSE: `80`, `53/udp`, `8000-8010/tcp`. A host's address or port before it is checked, and is all the same. */
 export function portsOf(statement: Statement, { text, offset }: Word): string[] {
   const [, host = '', ports = '', protocol = 'tcp'] = /^(.*:)?([^:/]*)(?:\/([^/]*))?$/.exec(text) ?? []
   const found = range(ports)

@@ -20,7 +20,7 @@ interface Command {
 }
 
 /**
- * A heredoc alone is what the shell runs, or, with `#!` before it, a program; any other is the shell's affair, which gets it behind the line.
+ * A heredoc alone is what the shell runs, or, with `#!` before it, a program; any other is the shell's, which gets it behind the line.
  * The shell expands variables in either.
  */
 function commandOf(statement: Statement): Command {
