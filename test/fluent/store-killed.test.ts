@@ -1,12 +1,12 @@
-// test: timeout 600
-import { spawn } from 'node:child_process'
+// test: timeout 1200
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
-import { image, images, store } from '../../lib/index.ts'
+import { image, images, type RegistryServer, registry, store } from '../../lib/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { dir, file, tar } from '../layers/tar-maker.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
@@ -14,15 +14,17 @@ import { suite } from '../support/uvu.ts'
 
 const test = suite('killed')
 const worker = fileURLToPath(new URL('store-worker.ts', import.meta.url))
-/** Of each kind of work. */
-const tries = process.env.STRAKE_LONG_TESTS ? 60 : 5
+/** Of each kind of work; half as many of those that are made of the others. */
+const most = process.env.STRAKE_LONG_TESTS ? 60 : Number(process.env.STRAKE_TEST_KILLS ?? 20)
 let place: ReturnType<typeof temporaryDirectory>
 let host: string
+let served: RegistryServer
 
 test.before(async () => {
   place = temporaryDirectory('killed')
   process.env.STRAKE_ROOT = join(place.path, 'store')
   const built = await image('host').run('echo x > /x').cmd(['true']).build({ tag: 'base:1' })
+  served = await registry({ root: join(place.path, 'served') })
   host = join(place.path, 'host.tar')
   await built.save(host)
   writeFileSync(
@@ -31,16 +33,29 @@ test.before(async () => {
   )
 })
 test.after(async () => {
+  const idle = waiting.splice(0)
+  for (const child of idle) child.kill('SIGKILL')
+  await Promise.all(idle.map((child) => once(child, 'close')))
+  await served.close()
   await store.remove()
   place[Symbol.dispose]()
 })
 
+/** Workers that have the library loaded: one gets ready while another is at work. */
+const waiting: ChildProcess[] = []
+
+function makeReady(): ChildProcess {
+  return spawn(process.execPath, ['--import', 'tsx', worker], { stdio: ['pipe', 'pipe', 'inherit'] })
+}
+
 /** Runs a worker; killed so many milliseconds after it has begun. Resolves to its exit code, null when it was killed, and how long it worked. */
 async function run(args: readonly string[], killAfter?: number): Promise<{ code: number | null; ms: number; output: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', worker, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = waiting.shift() ?? makeReady()
+  waiting.push(makeReady())
   let output = ''
   let start = 0
-  child.stdout.on('data', (data: Buffer) => {
+  child.stdin?.end(`${args.join(' ')}\n`)
+  child.stdout?.on('data', (data: Buffer) => {
     if (output === '') {
       start = performance.now()
       if (killAfter !== undefined) void sleep(killAfter).then(() => child.kill('SIGKILL'))
@@ -69,6 +84,14 @@ const kinds: readonly [what: string, path: () => string, before: () => Promise<u
   ['import', () => join(place.path, 'r.tar'), emptied],
   ['build', () => 'base:1', () => images.load(host)],
   [
+    'push',
+    () => `${served.host}/repository-${Date.now()}:1`,
+    async () => {
+      await images.load(host)
+      await store.prune({ cache: true })
+    },
+  ],
+  [
     'collect',
     () => '',
     async () => {
@@ -82,6 +105,7 @@ for (const [what, path, before] of kinds) {
     await before()
     const whole = await run([what, path()])
     assert.is(whole.code, 0)
+    const tries = ['load', 'build'].includes(what) ? most / 2 : most
     let killed = 0
     for (let each = 0; each < tries; each += 1) {
       if (what === 'build') await images.remove('made:1').catch(() => undefined)

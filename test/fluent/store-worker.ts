@@ -1,7 +1,10 @@
+import { createInterface } from 'node:readline/promises'
 import { image, images, store } from '../../lib/index.ts'
 
-// Does one thing to the store of $STRAKE_ROOT and says what came of it: what a test kills somewhere on the way.
-const [what = '', path = ''] = process.argv.slice(2)
+// Waits for a line of what to do and with what. Does it to the store of $STRAKE_ROOT, and says what came of it: what a test kills somewhere on the way.
+const lines = createInterface({ input: process.stdin })
+const [what = '', path = ''] = (await lines.question('')).split(' ')
+lines.close()
 const work: Record<string, () => Promise<string>> = {
   load: async () => (await images.load(path)).map(({ digest }) => digest).join(' '),
   import: async () => (await images.import(path)).digest,
@@ -12,6 +15,7 @@ const work: Record<string, () => Promise<string>> = {
         .copy({ 'made/more': 'more' }, '/')
         .build({ tag: 'made:1' })
     ).config.Cmd?.join() ?? '',
+  push: async () => (await (await images.get('base:1')).push(path)).digest,
   collect: async () => {
     for (const each of await images.list()) await images.remove(each.digest)
     const { images: removed } = await store.prune({ images: 'all', cache: true })
