@@ -45,7 +45,7 @@ test('nothing that a name or the cache leads to is garbage; what nothing leads t
   const before = snapshots()
   await built.tag('base:2')
   await images.untag('base:1')
-  assert.equal(await store.prune(), { blobs: [], snapshots: [], bytes: 0, images: [], records: 0 })
+  assert.equal(await store.prune(), { blobs: [], snapshots: [], bytes: 0, images: [], records: 0, mounts: 0 })
   await images.remove('base:2')
   await store.prune()
   assert.ok(existsSync(blobPath(built.layers[0]?.digest as string)), 'the cache of the build keeps layers')
