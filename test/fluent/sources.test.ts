@@ -104,7 +104,7 @@ test('what is said about an image is what skopeo reads from the store, and what 
   const expected = {
     User: 'svc:other',
     ExposedPorts: { '80/tcp': {}, '53/udp': {} },
-    Env: ['A=1', 'B=2'],
+    Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'A=1', 'B=2'],
     Entrypoint: ['/bin/say', 'entry'],
     Cmd: ['default'],
     Volumes: { '/data': {} },
@@ -144,11 +144,11 @@ test('unchanged steps come from the cache, in another process too; noCache makes
   const builder = image('host').run('date +%N > /a').workdir('/w').run('cat /a > b')
   const events: BuildEvent[] = []
   const first = await builder.build({ onProgress: (event) => events.push(event) })
-  assert.is(events.filter((event) => event.type === 'step' && event.cached).length, 0)
-  assert.equal(buildElsewhere(text), { cached: 3, digest: first.digest })
+  assert.is(events.filter((event) => event.type === 'step' && event.index > 1 && event.cached).length, 0)
+  assert.equal(buildElsewhere(text), { cached: 4, digest: first.digest })
   assert.is((await builder.build()).digest, first.digest)
   const changed = buildElsewhere(text.replace('/a > b', '/a > c'))
-  assert.is(changed.cached, 2)
+  assert.is(changed.cached, 3)
   const anew = await builder.build({ noCache: true })
   assert.is.not(anew.digest, first.digest)
   assert.is((await images.get(first.digest)).digest, first.digest)
