@@ -68,10 +68,16 @@ async function sendPart(handle: FileHandle, start: number, end: number, to: Writ
     if (bytesRead === 0) throw new Error('a blob is shorter than it was')
     return into.subarray(0, bytesRead)
   }
+  // A response whose client has gone may never answer for what was written to it.
+  const gone = new Promise<never>((_, reject) => {
+    to.once('close', () => reject(new Error('the client has gone')))
+  })
+  gone.catch(() => {})
+  if (to.destroyed) throw new Error('the client has gone')
   let [full, spare] = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)]
   let piece = await read(full, start)
   for (let position = start + piece.length; ; position += piece.length) {
-    const sent = write(to, piece)
+    const sent = Promise.race([write(to, piece), gone])
     if (position > end) {
       await sent
       break
