@@ -223,8 +223,12 @@ test("R05: the caller's session keyring is not the container's, even without a f
   if (own > 0) assert.notEqual(inside, own)
 })
 
-/** Writes -1 over the start of all memory that PID 1 shares with anybody: it may, as root of the container. */
+/**
+ * Writes -1 over the start of all memory that PID 1 shares with anybody: it may, as root of the container, from the moment on when PID 1
+ * has given up the capabilities that the command has not (ptrace(2), access mode checking).
+ */
 const overwrite = `count=0
+until (: < /proc/1/maps) 2> /dev/null; do :; done
 while read range rights rest; do
   [ "$rights" = rw-s ] || continue
   count=$((count + 1))
