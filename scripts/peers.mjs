@@ -29,6 +29,7 @@ export const peers = [
   { group: 'test', command: 'make', pack: 'make', why: 'node-gyp runs it' },
   { group: 'test', command: 'tmux', pack: 'tmux', why: 'a terminal for the prompt' },
   { group: 'test', command: 'podman', pack: 'podman', why: 'pulls from our registry and pushes to it' },
+  { group: 'test', command: 'buildah', pack: 'buildah', why: 'builds the same Dockerfiles; its configs are compared with ours' },
   { group: 'test', command: 'dockerd', pack: 'docker.io', why: 'pulls from our registry, runs what we built, pushes to it' },
   { group: 'test', command: 'openssl', pack: 'openssl', why: 'makes certificates for the tests of TLS' },
   { group: 'vm', command: 'qemu-system-x86_64', pack: 'qemu-system-x86', why: 'boots a second kernel, with cgroup v2' },
