@@ -46,6 +46,10 @@ class AddInput implements FileSource {
     else if (this.#files) yield* this.#files.read(entry)
   }
 
+  forget(entry: SourceEntry): void {
+    this.#files?.forget?.(entry)
+  }
+
   async #plan(): Promise<Planned> {
     const { sources, exclude, checksum, destination, keepArchives } = this.#step
     const { options, runtime, files } = this.#context

@@ -6,6 +6,7 @@ import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/ind
 import { unpackLayer } from '../layers/index.ts'
 import type { ByteStream } from '../store/index.ts'
 import { ContextDirectory } from './files/context-directory.ts'
+import { DigestCache } from './files/digest-cache.ts'
 import type { FileSource, PathFilter } from './files/entry.ts'
 import { IgnorePatterns } from './files/ignore.ts'
 import { ImageFiles } from './files/image-files.ts'
@@ -115,15 +116,21 @@ export class ContextFiles implements AsyncDisposable {
   }
 
   async #open(input: ContextInput): Promise<FileSource> {
-    if (typeof input === 'string') return new ContextDirectory(input, ignoreFile(input))
+    if (typeof input === 'string') return await this.#directory(input, ignoreFile(input))
     if ('directory' in input) {
       const { directory, ignore } = input
       const filter = ignore === undefined ? ignoreFile(directory) : ignore === false ? undefined : new IgnorePatterns(ignore)
-      return new ContextDirectory(directory, filter)
+      return await this.#directory(directory, filter)
     }
-    if ('files' in input) return new ContextDirectory(input.root ?? process.cwd(), new Listed(input.files))
+    if ('files' in input) return await this.#directory(input.root ?? process.cwd(), new Listed(input.files))
     if ('memory' in input) return new ContextMemory(memoryFiles(input.memory))
     return await this.#unpack(input.tar)
+  }
+
+  async #directory(path: string, filter: PathFilter | undefined): Promise<FileSource> {
+    const source = new ContextDirectory(path, filter)
+    source.use(await DigestCache.open(this.#runtime.store, source.root))
+    return source
   }
 
   /** A tar is unpacked as a layer is: by a process that sees nothing but the directory in which it writes. */

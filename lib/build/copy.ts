@@ -56,7 +56,7 @@ async function digestFile(source: FileSource, entry: SourceEntry): Promise<strin
 }
 
 function describe(entry: SourceEntry, digest: string | undefined): string {
-  const xattrs = [...entry.xattrs].map(([name, value]) => [name, value.toString('hex')])
+  const xattrs = entry.xattrs.size === 0 ? [] : [...entry.xattrs].map(([name, value]) => [name, value.toString('hex')])
   return JSON.stringify([
     entry.kind,
     entry.path,
@@ -94,6 +94,9 @@ function without(match: SourceMatch, exclude: IgnorePatterns | undefined): Sourc
   return { ...match, entries: match.entries.filter(({ path }) => left.has(path)) }
 }
 
+/** Characters that are hashed at once. */
+const linesAtOnce = 64 * 1024
+
 /** Finds and digests all that is copied. `context_invalid` when a path names nothing. */
 export async function planCopy(request: CopyRequest, source: FileSource, signal?: AbortSignal): Promise<PlannedCopy> {
   const hash = createHash('sha256')
@@ -111,12 +114,18 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
     }
   }
   for (const { name, kept, entries } of matches) {
-    hash.update(`${JSON.stringify(kept === undefined ? name : [kept, name])}\n`)
+    let lines = `${JSON.stringify(kept === undefined ? name : [kept, name])}\n`
     for (const entry of entries) {
       checkAborted(signal)
-      if (entry.kind === 'file') digests.set(entry, await digestFile(source, entry))
-      hash.update(`${describe(entry, digests.get(entry))}\n`)
+      const found = entry.kind === 'file' ? (source.digestOf?.(entry) ?? digestFile(source, entry)) : undefined
+      const digest = typeof found === 'string' ? found : await found
+      if (digest !== undefined) digests.set(entry, digest)
+      lines += `${describe(entry, digest)}\n`
+      if (lines.length < linesAtOnce) continue
+      hash.update(lines)
+      lines = ''
     }
+    hash.update(lines)
   }
   return { matches, digests, content: hash.digest('hex') }
 }

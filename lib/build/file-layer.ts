@@ -25,8 +25,12 @@ const types = { file: 'file', directory: 'directory', link: 'symlink' } as const
 async function* verified(source: FileSource, entry: SourceEntry, digest: string | undefined): AsyncGenerator<Buffer> {
   const hash = createHash('sha256')
   let size = 0
-  const changed = (): StrakeError =>
-    new StrakeError('context_invalid', `${textPath(entry.origin)} changed while it was read`, { details: { path: textPath(entry.origin) } })
+  const changed = (): StrakeError => {
+    source.forget?.(entry)
+    return new StrakeError('context_invalid', `${textPath(entry.origin)} changed while it was read`, {
+      details: { path: textPath(entry.origin) },
+    })
+  }
   for await (const piece of source.read(entry)) {
     size += piece.length
     if (size > entry.size) throw changed()

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -13,6 +14,7 @@ import {
 import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../../errors/index.ts'
+import { type DigestCache, isSameFile } from './digest-cache.ts'
 import {
   type BytePath,
   bytePath,
@@ -30,6 +32,7 @@ const maxLinks = 40
 const pieceSize = 256 * 1024
 /** Directory entries between two turns of the event loop. */
 const entriesPerTurn = 200
+const noXattrs: ReadonlyMap<string, Buffer> = new Map()
 
 function invalid(path: BytePath, why: string, cause?: unknown): StrakeError {
   return new StrakeError('context_invalid', `${textPath(path) || '.'} in the build context ${why}`, {
@@ -45,6 +48,12 @@ function escapes(path: BytePath): StrakeError {
   })
 }
 
+function kindOf(stats: Stats): EntryKind | undefined {
+  if (stats.isFile()) return 'file'
+  if (stats.isDirectory()) return 'directory'
+  return stats.isSymbolicLink() ? 'link' : undefined
+}
+
 function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
@@ -57,6 +66,7 @@ function errnoOf(error: unknown): string {
 export class ContextDirectory implements FileSource {
   readonly #root: BytePath
   readonly #filter: PathFilter | undefined
+  #digests: DigestCache | undefined
 
   /** Throws `context_invalid` when `path` is no directory. What `filter` ignores counts as not there. */
   constructor(path: string, filter?: PathFilter) {
@@ -67,6 +77,16 @@ export class ContextDirectory implements FileSource {
     } catch (cause) {
       throw new StrakeError('context_invalid', `the build context ${path} is no directory that can be read`, { cause, details: { path } })
     }
+  }
+
+  /** The directory's path, links resolved. */
+  get root(): BytePath {
+    return this.#root || '/'
+  }
+
+  /** Takes digests from a cache, which is saved at the end. */
+  use(digests: DigestCache): void {
+    this.#digests = digests
   }
 
   async find(pattern: string): Promise<readonly SourceMatch[]> {
@@ -97,7 +117,29 @@ export class ContextDirectory implements FileSource {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  digestOf(entry: SourceEntry): string | Promise<string> {
+    return (entry.identity && this.#digests?.get(entry.identity)) ?? this.#digest(entry)
+  }
+
+  forget({ identity }: SourceEntry): void {
+    if (identity) this.#digests?.forget(identity)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#digests?.save()
+  }
+
+  /** Reads a file, and remembers its digest where it was the same file before and after. */
+  async #digest(entry: SourceEntry): Promise<string> {
+    const { identity } = entry
+    const hash = createHash('sha256')
+    const readAt = Date.now()
+    for await (const piece of this.read(entry)) hash.update(piece)
+    const digest = hash.digest('hex')
+    const after = this.#statOrMissing(entry.origin)
+    if (identity && after && isSameFile(identity, after)) this.#digests?.set(identity, digest, readAt)
+    return digest
+  }
 
   /** The paths that match, by name, and where their links lead inside the context. */
   #expand(directory: BytePath, names: readonly BytePath[]): { path: BytePath; real: BytePath }[] {
@@ -148,17 +190,33 @@ export class ContextDirectory implements FileSource {
   }
 
   async #collect(origin: BytePath, path: BytePath, stats: Stats, entries: SourceEntry[]): Promise<void> {
-    const kind: EntryKind | undefined = stats.isFile()
-      ? 'file'
-      : stats.isDirectory()
-        ? 'directory'
-        : stats.isSymbolicLink()
-          ? 'link'
-          : undefined
-    const isIgnored = origin !== '' && this.#filter?.ignores(textPath(origin)) === true
-    if (isIgnored && !(kind === 'directory' && this.#filter?.hasExceptions)) return
-    if (!kind) throw invalid(origin, 'is neither file, directory nor link')
     const at = entries.length
+    const isIgnored = this.#ignores(origin)
+    if (!this.#add(origin, path, stats, isIgnored, entries)) return
+    for (const name of this.#list(origin)) {
+      const child = origin ? `${origin}/${name}` : name
+      const isIgnoredChild = this.#ignores(child)
+      // What is ignored and cannot be a way to what is not is no concern of ours, whatever happens to it.
+      if (isIgnoredChild && !this.#filter?.hasExceptions) continue
+      const below = path ? `${path}/${name}` : name
+      const found = this.#stat(child)
+      if (found.isDirectory()) await this.#collect(child, below, found, entries)
+      else this.#add(child, below, found, isIgnoredChild, entries)
+      if (entries.length % entriesPerTurn === 0) await setImmediate()
+    }
+    // Of an ignored directory only the way to what is not ignored is left.
+    if (isIgnored && entries.length === at + 1) entries.length = at
+  }
+
+  #ignores(path: BytePath): boolean {
+    return path !== '' && this.#filter?.ignores(textPath(path)) === true
+  }
+
+  /** Adds an entry; true for a directory, of which what is in it comes next. */
+  #add(origin: BytePath, path: BytePath, stats: Stats, isIgnored: boolean, entries: SourceEntry[]): boolean {
+    const kind = kindOf(stats)
+    if (isIgnored && !(kind === 'directory' && this.#filter?.hasExceptions)) return false
+    if (!kind) throw invalid(origin, 'is neither file, directory nor link')
     entries.push({
       kind,
       path,
@@ -169,16 +227,10 @@ export class ContextDirectory implements FileSource {
       mtime: Math.floor(stats.mtimeMs / 1000),
       size: kind === 'file' ? stats.size : 0,
       target: kind === 'link' ? readlinkSync(this.#absolute(origin), { encoding: 'buffer' }).toString('latin1') : '',
-      xattrs: new Map(),
+      xattrs: noXattrs,
+      ...(kind === 'file' ? { identity: stats } : {}),
     })
-    if (entries.length % entriesPerTurn === 0) await setImmediate()
-    if (kind !== 'directory') return
-    for (const name of this.#list(origin)) {
-      const child = origin ? `${origin}/${name}` : name
-      await this.#collect(child, path ? `${path}/${name}` : name, this.#stat(child), entries)
-    }
-    // Of an ignored directory only the way to what is not ignored is left.
-    if (isIgnored && entries.length === at + 1) entries.length = at
+    return kind === 'directory'
   }
 
   #absolute(path: BytePath): Buffer {
@@ -187,9 +239,9 @@ export class ContextDirectory implements FileSource {
 
   #statOrMissing(path: BytePath): Stats | undefined {
     try {
-      return lstatSync(this.#absolute(path))
+      return lstatSync(this.#absolute(path), { throwIfNoEntry: false })
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
+      if (errnoOf(error) === 'ENOTDIR') return undefined
       throw invalid(path, `cannot be read (${errnoOf(error)})`, error)
     }
   }

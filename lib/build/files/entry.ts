@@ -1,3 +1,5 @@
+import type { FileIdentity } from './digest-cache.ts'
+
 /**
  * A path whose every character is one byte (`latin1`): file names are bytes, and need not be UTF-8. Made by `bytePath`,
  * shown to people by `textPath`, given to an op by `opPath`.
@@ -36,6 +38,8 @@ export interface SourceEntry {
   /** What a link says. */
   readonly target: BytePath
   readonly xattrs: ReadonlyMap<string, Buffer>
+  /** Of a file of this machine, what it looked like. */
+  readonly identity?: FileIdentity
 }
 
 /** What one path of a `copy` stands for. */
@@ -54,6 +58,10 @@ export interface FileSource extends AsyncDisposable {
   find(pattern: string): Promise<readonly SourceMatch[]>
   /** The bytes of a file. */
   read(entry: SourceEntry): AsyncIterable<Buffer>
+  /** SHA-256 of a file in hex, of a source that may know it without reading all of it again. */
+  digestOf?(entry: SourceEntry): string | Promise<string>
+  /** Told of a file whose content is not what `digestOf` said. */
+  forget?(entry: SourceEntry): void
 }
 
 /** What of a source counts as not there. */

@@ -164,6 +164,7 @@ export class RootWriter {
       }
     }
     if (digest !== undefined && hash.digest('hex') !== digest) {
+      source.forget?.(entry)
       throw new StrakeError('context_invalid', `${textPath(entry.origin)} changed while it was read`, {
         details: { path: textPath(entry.origin) },
       })
