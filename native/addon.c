@@ -13,6 +13,7 @@
 #include "descriptors.h"
 #include "ops.h"
 #include "ring.h"
+#include "sync.h"
 #include "values.h"
 #include "watch.h"
 
@@ -187,6 +188,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
       {"decoder", decoder_make},
       {"decode", decoder_run},
       {"digest", decoder_digest},
+      {"syncFs", sync_filesystem},
   };
   for (size_t at = 0; at < sizeof functions / sizeof functions[0]; at += 1) {
     napi_value function;

@@ -70,6 +70,8 @@ export interface NativeBinding {
   ): Promise<[made: number, position: number, state: number]>
   /** The sha256 of all that it has made; to be asked for once. */
   digest(decoder: Decoder): Buffer
+  /** syncfs(2) on libuv's pool; resolves to errno. The fd is to stay open until then. */
+  syncFs(fd: number): Promise<number>
   /** Closes an fd that this module made, and no other: false for one that it did not. */
   close(fd: number): boolean
 }

@@ -29,12 +29,12 @@ async function imported(source: ImageSource, context: BuildContext): Promise<Ima
   if (!stats?.isFile()) return await importImage(store, source, { platform })
   const seen = [stats.size, stats.mtimeNs, stats.ctimeNs, stats.ino, stats.dev].map(String)
   const record = store.path('cache', 'base', cacheKey({ source, platform: platform ?? null, seen }))
-  const known = await readRecord(record, parseImported)
+  const known = readRecord(record, parseImported)
   const found = known && (await new Images(store).find(known))
   if (found) return found
   context.onMade?.()
   const image = await importImage(store, source, { platform })
-  await writeRecord(store, record, { digest: image.digest })
+  writeRecord(store, record, { digest: image.digest })
   return image
 }
 

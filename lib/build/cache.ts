@@ -31,12 +31,12 @@ export class BuildCache {
 
   /** The record of `key`, if its layer is still in the store; its snapshot can be unpacked again. */
   async get(key: string): Promise<CachedStep | undefined> {
-    const record = await readRecord(this.#path(key), parseStep)
+    const record = readRecord(this.#path(key), parseStep)
     return record?.layer && !(await this.#store.blobs.has(record.layer.digest)) ? undefined : record
   }
 
   async set(key: string, record: CachedStep): Promise<void> {
-    await writeRecord(this.#store, this.#path(key), record)
+    writeRecord(this.#store, this.#path(key), record)
   }
 
   #path(key: string): string {

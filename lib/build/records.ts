@@ -1,28 +1,35 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { failedWith, type Store } from '../store/index.ts'
 
 /**
  * Small facts of the store's `cache/`, one JSON file each, replaced as a whole. They are never trusted: `parse` gives undefined for what it does not know,
- * and a file that is missing or torn (they are not synced) counts as none.
+ * and a file that is missing or torn (they are not synced) counts as none. Read and written synchronously: it waits for no disk, and the ways
+ * through the thread pool would cost more.
  */
-export async function readRecord<T>(path: string, parse: (value: unknown) => T | undefined): Promise<T | undefined> {
+export function readRecord<T>(path: string, parse: (value: unknown) => T | undefined): T | undefined {
   try {
-    return parse(JSON.parse(await readFile(path, 'utf8')))
+    return parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch (error) {
     if (error instanceof SyntaxError || failedWith(error, 'ENOENT')) return undefined
     throw error
   }
 }
 
-export async function writeRecord(store: Store, path: string, value: object): Promise<void> {
+export function writeRecord(store: Store, path: string, value: object): void {
   const temporary = store.temporary('tmp', 'record')
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   try {
-    await writeFile(temporary, JSON.stringify(value), { mode: 0o600 })
-    await rename(temporary, path)
-  } finally {
-    await rm(temporary, { force: true })
+    writeFileSync(temporary, JSON.stringify(value), { mode: 0o600 })
+    try {
+      renameSync(temporary, path)
+    } catch (error) {
+      if (!failedWith(error, 'ENOENT')) throw error
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      renameSync(temporary, path)
+    }
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
   }
 }
 

@@ -58,6 +58,8 @@ export interface BuildRuntime {
   agentFor(path: string): Promise<Agent>
   /** Where the snapshots `chain`, the bottom one first, lie for the zygote, the top one first. */
   layerPaths(chain: readonly Digest[]): readonly string[]
+  /** Resolves when what finished layers needed has been removed. */
+  settle(): Promise<void>
   /** A fresh upper over the snapshots `lowers`, the bottom one first; none for an empty root. */
   openLayer(
     lowers: readonly Digest[],

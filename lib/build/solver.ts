@@ -35,6 +35,8 @@ export async function buildImage(steps: readonly Step[], options: BuildOptions, 
   } catch (error) {
     if (options.signal?.aborted && !(error instanceof StrakeError && error.code === 'aborted')) throw abortedError(options.signal)
     throw storeError(error)
+  } finally {
+    await runtime.settle()
   }
 }
 

@@ -47,7 +47,6 @@ export async function commitUpper(
   let layer: Awaited<ReturnType<typeof diffLayer>>
   try {
     layer = await diffLayer(runtime.store, agent, { ownership: ids.kind !== 'single', clampTime })
-    if (!options.keeps) await agent.run([{ op: 'syncFs', path: '/' }])
   } finally {
     await agent.close()
   }
@@ -57,6 +56,15 @@ export async function commitUpper(
   return { descriptor: layer.descriptor, diffId: layer.diffId, chainId: chain }
 }
 
+interface LayerOptions {
+  /** false: to read what is in the layers, and no mount points of ours. Default true. */
+  readonly scaffold?: boolean | undefined
+  /** Told of the removal of what a committed layer needed: nobody else waits for it. */
+  readonly onRemoving?: ((removal: Promise<void>) => void) | undefined
+  /** Told of the snapshot that the layer has become. */
+  readonly onSnapshot?: ((chainId: Digest) => void) | undefined
+}
+
 /** A fresh upper over some snapshots, in the making. Exactly one of `commit` and `discard` ends it. */
 export class LayerInProgress {
   readonly id: string
@@ -64,13 +72,14 @@ export class LayerInProgress {
   readonly #directory: ContainerDirectory
   readonly #lowers: readonly Digest[]
   readonly #hasScaffold: boolean
+  readonly #options: LayerOptions
   #agent: Promise<Agent> | undefined
   #mounts = 0
   #isOver = false
 
-  /** `scaffold: false`: to read what is in the layers, and no mount points of ours. */
-  constructor(runtime: Runtime, lowers: readonly Digest[], { scaffold = true }: { readonly scaffold?: boolean | undefined } = {}) {
-    this.#hasScaffold = scaffold || lowers.length === 0
+  constructor(runtime: Runtime, lowers: readonly Digest[], options: LayerOptions = {}) {
+    this.#options = options
+    this.#hasScaffold = options.scaffold !== false || lowers.length === 0
     this.#runtime = runtime
     this.#lowers = lowers
     this.#directory = runtime.newDirectory()
@@ -149,10 +158,13 @@ export class LayerInProgress {
     try {
       if (this.#mounts === 0) await this.agent()
       await this.#closeAgent()
-      return await commitUpper(this.#runtime, this.#directory, this.#lowers.at(-1))
+      const made = await commitUpper(this.#runtime, this.#directory, this.#lowers.at(-1))
+      if (this.#runtime.hasUnpacked([made])) this.#options.onSnapshot?.(made.chainId)
+      return made
     } finally {
       this.#isOver = true
-      await this.#runtime.remove(this.#directory)
+      const removal = this.#runtime.remove(this.#directory)
+      this.#options.onRemoving?.(removal)
     }
   }
 
@@ -183,18 +195,33 @@ export async function buildRuntime(runtime: Runtime): Promise<{
   openLayer(lowers: readonly Digest[], options?: { readonly scaffold?: boolean | undefined }): Promise<LayerInProgress>
   agentFor(path: string): Promise<Agent>
   layerPaths(chain: readonly Digest[]): readonly string[]
+  settle(): Promise<void>
 }> {
   const { ids } = await runtime.zygote()
+  const removals = new Set<Promise<void>>()
+  const onRemoving = (removal: Promise<void>): void => {
+    removals.add(removal)
+    void removal.then(() => removals.delete(removal))
+  }
+  // A build holds what it looks for: what it has seen stays. What was seen by others may be gone.
+  const seen = new Set<string>()
+  const onSnapshot = (chainId: Digest): void => {
+    seen.add(chainId)
+  }
   return {
     store: runtime.store,
     canChown: ids.kind !== 'single',
     unpack: async (image, options) => {
-      // A build holds what it looks for; what was seen before it began may be gone.
+      if (image.layers.every(({ chainId }) => seen.has(chainId))) return
       runtime.forgetUnpacked()
       await layersOf(runtime, image, options?.signal, options)
+      for (const { chainId } of image.layers) seen.add(chainId)
     },
-    openLayer: async (lowers, options) => new LayerInProgress(runtime, lowers, options),
+    openLayer: async (lowers, options) => new LayerInProgress(runtime, lowers, { ...options, onRemoving, onSnapshot }),
     agentFor: (path) => runtime.agentFor(path),
     layerPaths,
+    settle: async () => {
+      await Promise.all(removals)
+    },
   }
 }

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { type Cgroups, openCgroups } from '../cgroups/index.ts'
 import { Snapshots } from '../layers/index.ts'
-import { currentOwner, type Digest, defaultRoot, isAlive, ownerIn, Store, snapshotKey } from '../store/index.ts'
+import { currentOwner, type Digest, defaultRoot, isAlive, ownerIn, Store } from '../store/index.ts'
 import { decodeRecords, flags, type Op, type Program } from '../sys/index.ts'
 import { type Agent, closeZygote, confined, type Zygote, zygoteOf } from '../zygote/index.ts'
 import { type ContainerDirectory, directoryNamed, newDirectory } from './directory.ts'
@@ -92,16 +92,14 @@ export class Runtime {
   async adopt(chainId: Digest, directory: ContainerDirectory): Promise<void> {
     const { agent } = await this.zygote()
     const path = this.snapshots.agentPath(chainId)
-    await this.store.note(snapshotKey(chainId))
-    await agent.run([
-      {
-        op: 'rename',
-        from: `${directory.zygotePath}/upper`,
-        path,
-        flags: flags.RENAME.RENAME_NOREPLACE,
-        tolerate: ['EEXIST', 'ENOTEMPTY'],
-      },
-    ])
+    const rename: Op = {
+      op: 'rename',
+      from: `${directory.zygotePath}/upper`,
+      path,
+      flags: flags.RENAME.RENAME_NOREPLACE,
+      tolerate: ['EEXIST', 'ENOTEMPTY'],
+    }
+    await this.snapshots.name(chainId, () => agent.run([rename]))
     this.noteUnpacked([{ chainId }])
   }
 

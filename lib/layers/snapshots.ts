@@ -7,6 +7,7 @@ import type { Agent } from '../zygote/index.ts'
 import { chainIds } from './ids.ts'
 import type { LayerLimits } from './limits.ts'
 import { SnapshotView } from './lower.ts'
+import { SyncLater } from './synced.ts'
 import { unpackLayer } from './unpack.ts'
 import type { Notice } from './unpacker.ts'
 
@@ -41,10 +42,13 @@ export interface SnapshotOptions {
  */
 export class Snapshots {
   readonly #store: Store
+  readonly #syncLater: SyncLater
   #isReclaimed = false
 
   constructor(store: Store) {
     this.#store = store
+    this.#syncLater = new SyncLater(store)
+    if (store.unsynced.marks().length > 0) this.#syncLater.soon()
   }
 
   /** The directory as this process sees it. */
@@ -164,14 +168,21 @@ export class Snapshots {
    * directory stays where it is and false comes back.
    */
   async adopt(chainId: Digest, directory: string): Promise<boolean> {
-    await this.#store.note(snapshotKey(chainId))
     try {
-      await rename(directory, this.path(chainId))
+      await this.name(chainId, () => rename(directory, this.path(chainId)))
       return true
     } catch (error) {
       if (failedWith(error, 'ENOTEMPTY', 'EEXIST')) return false
       throw storeError(error)
     }
+  }
+
+  /** Has `rename` give a finished directory the name of `chainId`. It is synced some time later; until then it is marked as unsynced. */
+  async name(chainId: Digest, rename: () => Promise<unknown>): Promise<void> {
+    await this.#store.note(snapshotKey(chainId))
+    this.#store.unsynced.add(chainId)
+    this.#syncLater.soon()
+    await rename()
   }
 }
 

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { StrakeError } from '../errors/index.ts'
 import { type BlobFile, GrowingBlobFile, WholeBlobFile } from './blob-file.ts'
 import { BlobWriter } from './blob-writer.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, isDigest, toDigest } from './digest.ts'
-import { failedWith, syncDirectory } from './files.ts'
+import { failedWith, removeFile, syncDirectory } from './files.ts'
 import { storeError } from './full.ts'
 import { ownedName } from './owner.ts'
 
@@ -41,6 +41,8 @@ export type ByteStream = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /** Read in pieces of this many bytes: larger pieces gain nothing, smaller ones cost (each is a trip through libuv's pool). */
 const pieceSize = 512 * 1024
+/** Bytes up to which a source is read to its end before anything is written. */
+const smallBlob = 64 * 1024
 /** What `read` takes into memory unless told: a manifest or config, not a layer. */
 const readLimit = 8 * 1024 * 1024
 
@@ -98,17 +100,29 @@ export class Blobs {
     const file = join(this.#temporary, `${ownedName()}.blob`)
     const growing = new GrowingBlobFile(file)
     try {
-      const found = await this.#writeTemporary(file, source instanceof Uint8Array ? [source] : source, algorithm, expected, growing, onFile)
+      const pieces = source instanceof Uint8Array ? [source] : source
+      const begun = expected.digest === undefined && onFile === undefined ? await smallBeginning(pieces, expected) : { rest: pieces }
+      const known = 'whole' in begun ? await this.#known(begun.whole, expected) : undefined
+      if (known) return known
+      const found = await this.#writeTemporary(file, 'whole' in begun ? [begun.whole] : begun.rest, algorithm, expected, growing, onFile)
       await this.#watcher?.note(found.digest)
       await this.#publish(file, found.digest)
       return found
     } catch (error) {
       const reason = storeError(error)
       growing.fail(reason)
+      await removeFile(file)
       throw reason
-    } finally {
-      await rm(file, { force: true })
     }
+  }
+
+  /** A small blob that is there already: what a step made that made nothing new, say. */
+  async #known(content: Uint8Array, expected: Expected): Promise<BlobInfo | undefined> {
+    const { length } = content
+    refuseTooLong(length, expected)
+    checkSize(length, expected)
+    const digest = digestOf(content)
+    return (await this.size(digest)) === length ? { digest, size: length } : undefined
   }
 
   async #writeTemporary(
@@ -153,7 +167,7 @@ export class Blobs {
    */
   async adopt(file: string, digest: Digest): Promise<void> {
     try {
-      if (await this.has(digest)) await rm(file, { force: true })
+      if (await this.has(digest)) await removeFile(file)
       else await this.#publish(file, digest)
     } catch (error) {
       throw storeError(error)
@@ -162,8 +176,13 @@ export class Blobs {
 
   async #publish(file: string, digest: Digest): Promise<void> {
     const directory = join(this.#directory, algorithmOf(digest))
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    await rename(file, this.path(digest))
+    try {
+      await rename(file, this.path(digest))
+    } catch (error) {
+      if (!failedWith(error, 'ENOENT')) throw error
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      await rename(file, this.path(digest))
+    }
     await syncDirectory(directory)
     this.#watcher?.made(digest)
   }
@@ -200,7 +219,7 @@ export class Blobs {
   }
 
   async remove(digest: Digest): Promise<void> {
-    await rm(this.path(digest), { force: true })
+    await removeFile(this.path(digest))
   }
 
   /** Every blob of the store. */
@@ -217,6 +236,41 @@ export class Blobs {
         if (size !== undefined) yield { digest, size }
       }
     }
+  }
+}
+
+/** All of a source that turns out to be small; else the same source, of which some was read. */
+async function smallBeginning(
+  source: ByteStream,
+  expected: Expected,
+): Promise<{ readonly whole: Uint8Array } | { readonly rest: ByteStream }> {
+  const pieces: Uint8Array[] = []
+  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+  let length = 0
+  try {
+    while (length <= smallBlob) {
+      const next = await iterator.next()
+      if (next.done) return { whole: Buffer.concat(pieces) }
+      pieces.push(next.value)
+      length += next.value.length
+      refuseTooLong(length, expected)
+    }
+  } catch (error) {
+    await iterator.return?.()
+    throw error
+  }
+  return { rest: resumed(pieces, iterator) }
+}
+
+async function* resumed(
+  pieces: readonly Uint8Array[],
+  iterator: Iterator<Uint8Array> | AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* pieces
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value
+  } finally {
+    await iterator.return?.()
   }
 }
 

@@ -1,4 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises'
+import { open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Makes what was created or renamed in a directory survive a loss of power (fsync(2)). */
@@ -26,10 +26,19 @@ export async function replaceFile(path: string, content: string | Uint8Array, te
     }
     await rename(temporary, path)
   } catch (error) {
-    await rm(temporary, { force: true })
+    await removeFile(temporary)
     throw error
   }
   await syncDirectory(dirname(path))
+}
+
+/** Removes a file, if there is one: one trip through the thread pool, where `rm` of node:fs makes three. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT')) throw error
+  }
 }
 
 /** Whether a rejection of node:fs has one of these codes. */

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
+import { mkdirSync, readdirSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
@@ -36,22 +36,26 @@ const mostAttempts = 1000
  * process's file may be removed by anybody at any time without harm, since its name is never used again: that is what a
  * single lock file broken by its finder cannot offer (two finders, and the second breaks the first one's new lock).
  * Processes that share a store must see each other's pids: one in another pid namespace counts as dead.
+ *
+ * The files are touched synchronously: none of it waits for a disk, and a dozen ways through the thread pool cost more than what is locked.
  */
 export const bakeryLock: FileLock = async (path, options = {}) => {
   const id = ownedName()
   const choosing = join(path, `choose.${id}`)
-  let mine: string | undefined
+  const mine: string[] = []
   const leave: Release = async () => {
-    await rm(choosing, { force: true })
-    if (mine) await rm(mine, { force: true })
-    if (options.isTransient) await removeEmpty(path)
+    for (const each of mine) rmSync(each, { force: true })
+    if (options.isTransient) removeEmpty(path)
   }
   try {
-    await enter(path, choosing)
-    const number = 1 + Math.max(0, ...(await contenders(path)).map((each) => each.number))
-    mine = join(path, `take.${String(number).padStart(12, '0')}.${id}`)
-    await writeFile(mine, '', { flag: 'wx', mode: 0o600 })
-    await unlink(choosing)
+    mine.push(choosing)
+    enter(path, choosing)
+    const number = 1 + Math.max(0, ...contenders(path).map((each) => each.number))
+    const take = join(path, `take.${String(number).padStart(12, '0')}.${id}`)
+    mine.push(take)
+    writeFileSync(take, '', { flag: 'wx', mode: 0o600 })
+    unlinkSync(choosing)
+    mine.shift()
     await waitForTurn(path, { name: '', id, number }, options)
   } catch (error) {
     await leave()
@@ -61,11 +65,12 @@ export const bakeryLock: FileLock = async (path, options = {}) => {
 }
 
 /** Makes a first file in the directory of a lock, which whoever left last may remove at any moment until then. */
-async function enter(path: string, file: string): Promise<void> {
+function enter(path: string, file: string): void {
   for (let attempt = 1; ; attempt += 1) {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    mkdirSync(path, { recursive: true, mode: 0o700 })
     try {
-      return await writeFile(file, '', { flag: 'wx', mode: 0o600 })
+      writeFileSync(file, '', { flag: 'wx', mode: 0o600 })
+      return
     } catch (error) {
       if (!failedWith(error, 'ENOENT') || attempt >= mostAttempts) throw error
     }
@@ -73,17 +78,17 @@ async function enter(path: string, file: string): Promise<void> {
 }
 
 /** The kernel removes no directory that holds a file, so it stays as long as anybody is in it. */
-async function removeEmpty(path: string): Promise<void> {
+function removeEmpty(path: string): void {
   try {
-    await rmdir(path)
+    rmdirSync(path)
   } catch (error) {
     if (!failedWith(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error
   }
 }
 
-async function contenders(path: string): Promise<Contender[]> {
+function contenders(path: string): Contender[] {
   const found: Contender[] = []
-  for (const name of await readdir(path)) {
+  for (const name of readdirSync(path)) {
     const match = /^(?:choose|take\.([0-9]+))\.(.+)$/.exec(name)
     if (match) found.push({ name, id: match[2] ?? '', number: Number(match[1] ?? 0) })
   }
@@ -94,7 +99,7 @@ async function waitForTurn(path: string, self: Contender, options: LockOptions):
   const deadline = Date.now() + (options.timeout ?? 60_000)
   for (let pause = firstPause; ; pause = Math.min(pause * 2, longestPause)) {
     // A directory scan may miss a contender that goes from `choose` to `take` meanwhile; the next scan cannot miss it too.
-    const ahead = (await livingAhead(path, self)) ?? (await livingAhead(path, self))
+    const ahead = livingAhead(path, self) ?? livingAhead(path, self)
     if (ahead === undefined) return
     if (options.signal?.aborted)
       throw new StrakeError('aborted', `waiting for the lock ${path} was aborted`, { cause: options.signal.reason })
@@ -114,12 +119,12 @@ function comesBefore(other: Contender, self: Contender): boolean {
 }
 
 /** The first in the queue before `self` whose process is there; the dead ones before it are removed. */
-async function livingAhead(path: string, self: Contender): Promise<Contender | undefined> {
-  const ahead = (await contenders(path)).filter((each) => each.id !== self.id && comesBefore(each, self))
+function livingAhead(path: string, self: Contender): Contender | undefined {
+  const ahead = contenders(path).filter((each) => each.id !== self.id && comesBefore(each, self))
   for (const each of ahead.sort((one, other) => (comesBefore(one, other) ? -1 : 1))) {
     const owner = ownerIn(each.name)
     if (owner !== undefined && isAlive(owner)) return each
-    await rm(join(path, each.name), { force: true })
+    rmSync(join(path, each.name), { force: true })
   }
   return undefined
 }

@@ -11,7 +11,15 @@ export type Owner = string
 let self: { readonly pid: number; readonly owner: Owner } | undefined
 let count = 0
 
-function bootId(): string {
+let boot: string | undefined
+
+/** The first digits of the id of this boot of the machine, `none` where it has none to tell (random(4)). */
+export function bootId(): string {
+  boot ??= readBootId()
+  return boot
+}
+
+function readBootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').slice(0, 8)
   } catch {
@@ -51,9 +59,9 @@ export function ownerIn(name: string): Owner | undefined {
 
 /** Whether the process, or the thread, is still there. */
 export function isAlive(owner: Owner): boolean {
-  const [pid, start, boot] = owner.split('-')
-  if (boot !== bootId()) return false
-  if (boot === 'none') return signalReaches(Number(pid))
+  const [pid, start, born] = owner.split('-')
+  if (born !== bootId()) return false
+  if (born === 'none') return signalReaches(Number(pid))
   return statOf(Number(pid))?.startTime === start
 }
 

@@ -10,6 +10,7 @@ import { bakeryLock, type FileLock, type LockOptions, type Release } from './loc
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 import { formatIndex, Refs } from './refs.ts'
 import { Reserve } from './reserve.ts'
+import { Unsynced } from './unsynced.ts'
 
 /** What stands beside `content/` in a store; every one is on the same file system, so that `rename` works between them. */
 export type StoreDirectory = 'content' | 'snapshots' | 'containers' | 'cache' | 'volumes' | 'tmp' | 'locks'
@@ -38,6 +39,7 @@ export class Store {
   readonly blobs: Blobs
   readonly refs: Refs
   readonly holds: Holds
+  readonly unsynced: Unsynced
   readonly #lock: FileLock
   readonly #reserve: Reserve
 
@@ -46,6 +48,7 @@ export class Store {
     this.#lock = lock
     this.#reserve = new Reserve(join(root, 'locks', 'reserve'))
     this.holds = new Holds(join(root, 'locks'))
+    this.unsynced = new Unsynced(join(root, 'locks'), join(root, 'snapshots'))
     this.blobs = new Blobs(join(root, 'content', 'blobs'), join(root, 'tmp'), {
       note: (digest) => this.holds.note(blobKey(digest)),
       made: (digest) => this.holds.noteMade(digest),
@@ -62,6 +65,7 @@ export class Store {
     try {
       for (const each of directories) await mkdir(store.path(each), { recursive: true, mode: 0o700 })
       store.holds.prepare()
+      store.unsynced.prepare()
       await store.#makeLayout()
     } catch (cause) {
       const full = storeError(cause)
@@ -72,6 +76,8 @@ export class Store {
         { hint: 'set STRAKE_ROOT to a directory that you may write to', cause },
       )
     }
+    if (store.unsynced.hasOlder())
+      await store.withLock('boot', () => store.unsynced.dropOlder(() => store.temporary('snapshots')), { isTransient: true })
     await store.sweep()
     await store.#reserve.keep()
     return store

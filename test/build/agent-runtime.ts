@@ -29,6 +29,10 @@ export class AgentRuntime implements BuildRuntime {
     await this.#snapshots.ensure(layers, (path) => confined(this.#zygote, path), { ownership: this.canChown })
   }
 
+  settle(): Promise<void> {
+    return Promise.resolve()
+  }
+
   agentFor(path: string): Promise<Agent> {
     return confined(this.#zygote, path)
   }

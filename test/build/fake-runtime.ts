@@ -37,6 +37,10 @@ export class FakeRuntime implements BuildRuntime {
     }
   }
 
+  settle(): Promise<void> {
+    return Promise.resolve()
+  }
+
   agentFor(path: string): Promise<Agent> {
     return Promise.resolve(new DirectoryAgent(path))
   }

@@ -49,7 +49,7 @@ function* layerEntries(entries: readonly BaseEntry[]): Generator<LayerEntry> {
 
 /** The base from this machine's own files, as a layer in the store: made anew when one of those files has changed, found otherwise. */
 export async function hostLayer(store: Store, onMade: () => void = () => {}): Promise<StageLayer> {
-  const known = await readRecord(recordPath(store), parseHost)
+  const known = readRecord(recordPath(store), parseHost)
   if (known && (await store.blobs.size(known.digest)) === known.size && holds(known.witnesses)) return layerOf(known)
   onMade()
   const base = await assembleHostBase()
@@ -60,7 +60,7 @@ export async function hostLayer(store: Store, onMade: () => void = () => {}): Pr
   }
   const { descriptor } = await storeLayer(store, layerEntries(base.entries))
   const record = { version, digest: descriptor.digest, size: descriptor.size, witnesses: base.witnesses }
-  await writeRecord(store, recordPath(store), record)
+  writeRecord(store, recordPath(store), record)
   return layerOf(record)
 }
 
