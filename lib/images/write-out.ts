@@ -1,4 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Readable, type Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -6,7 +6,7 @@ import zlib from 'node:zlib'
 import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
 import { failedWith, ownedName, writing } from '../store/index.ts'
 
-/** A file, which is replaced as a whole, or a stream, which is ended. */
+/** A file, which is replaced as a whole (a device or a fifo is written to), or a stream, which is ended. */
 export type SaveTarget = string | Writable
 
 export type Compress = 'none' | 'gzip' | 'zstd'
@@ -39,23 +39,41 @@ export async function writeOut(
 }
 
 async function writeFile(target: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
-  const temporary = join(dirname(target), `.${basename(target).slice(0, 100)}.${ownedName()}`)
-  const handle = await open(temporary, 'wx', 0o666).catch((cause: unknown) => {
-    if (failedWith(cause, 'ENOSPC', 'EDQUOT')) throw cause
-    throw new StrakeError('invalid_argument', `${target} cannot be written`, { cause })
+  const found = await stat(target).catch((cause: unknown) => {
+    if (failedWith(cause, 'ENOENT')) return undefined
+    throw notWritable(target, cause)
   })
+  if (found?.isDirectory()) throw new StrakeError('invalid_argument', `${target} is a directory`, { hint: 'name a file in it' })
+  // A device, a fifo or an open file of the process (/dev/stdout) is written to; nothing may take its place.
+  if (found && !found.isFile()) return await writeTo(await opened(target, 'w'), pieces, false)
+  const path = found ? await realpath(target) : target
+  const temporary = join(dirname(path), `.${basename(path).slice(0, 100)}.${ownedName()}`)
   try {
-    try {
-      for await (const piece of pieces) {
-        for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
-      }
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, target)
+    await writeTo(await opened(temporary, 'wx', target), pieces, true)
+    await rename(temporary, path)
   } finally {
     await rm(temporary, { force: true })
+  }
+}
+
+async function opened(path: string, flags: string, shown = path): Promise<FileHandle> {
+  return await open(path, flags, 0o666).catch((cause: unknown) => {
+    throw failedWith(cause, 'ENOSPC', 'EDQUOT') ? cause : notWritable(shown, cause)
+  })
+}
+
+function notWritable(target: string, cause: unknown): StrakeError {
+  return new StrakeError('invalid_argument', `${target} cannot be written`, { cause })
+}
+
+async function writeTo(handle: FileHandle, pieces: AsyncIterable<Uint8Array>, isSynced: boolean): Promise<void> {
+  try {
+    for await (const piece of pieces) {
+      for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
+    }
+    if (isSynced) await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 

@@ -1,6 +1,6 @@
 // test: timeout 300
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { gunzipSync, gzipSync } from 'node:zlib'
@@ -83,6 +83,25 @@ test('names are chosen, and a file that cannot be made whole is not there', asyn
   assert.is(await codeOf(saveImage(place.store, image, path, { compress: 'bzip2' as never })), 'invalid_argument')
   assert.is(await codeOf(saveImage(place.store, image, join(place.path, 'no', 'a.tar'))), 'invalid_argument')
   assert.is(await codeOf(saveImage(place.store, image, path, { tags: ['A B'] })), 'invalid_reference')
+})
+
+test('what is no regular file is written to and keeps its place; a link leads to the file that is replaced', async () => {
+  await using place = await bench()
+  const image = await stored(place)
+  const at = (name: string): string => join(place.path, name)
+  await saveImage(place.store, image, at('whole'))
+  execFileSync('mkfifo', [at('fifo')])
+  const reader = spawn('cat', [at('fifo')], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [pieces] = await Promise.all([reader.stdout.toArray(), saveImage(place.store, image, at('fifo'))])
+  assert.ok(readFileSync(at('whole')).equals(Buffer.concat(pieces as Buffer[])))
+  assert.ok(lstatSync(at('fifo')).isFIFO())
+  writeFileSync(at('old'), 'old')
+  symlinkSync('old', at('link'))
+  await saveImage(place.store, image, at('link'))
+  assert.is(readlinkSync(at('link')), 'old')
+  assert.ok(readFileSync(at('old')).equals(readFileSync(at('whole'))))
+  mkdirSync(at('directory'))
+  assert.is(await codeOf(saveImage(place.store, image, at('directory'))), 'invalid_argument')
 })
 
 test('a layout directory that is there gets the image beside those it has', async () => {
