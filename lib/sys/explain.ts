@@ -41,6 +41,12 @@ const reasons: readonly Reason[] = [
     'Inside another container, start that one with its /proc unmasked (docker run --security-opt systempaths=unconfined).',
   ],
   ['pivotRoot', 'EINVAL', 'the new root is no mount point, or the current root cannot be moved'],
+  [
+    'attach',
+    'EINVAL',
+    'the image has a file where a directory must be for a mount, or the other way round',
+    'A container needs /proc, /sys and /dev to be directories, and /etc/hosts, /etc/hostname and /etc/resolv.conf files, where the image has them.',
+  ],
   ['attach', 'ELOOP', 'a symbolic link is in the way: the image has a link where a mount point must be'],
   ['attach', 'ENOENT', 'the mount point is missing from the image'],
   ['attach', 'ENOTDIR', 'the mount point is a file where a directory must be, or the other way round'],
