@@ -11,6 +11,7 @@ import { type Distribution, distribution } from '../registry/client/distribution
 import { run } from '../registry/server/command.ts'
 import { startDockerd } from '../support/dockerd.ts'
 import { has, idKind } from '../support/machine.ts'
+import { plainRun, podman } from '../support/podman.ts'
 import { skip, testAs } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { suite } from '../support/uvu.ts'
@@ -107,32 +108,6 @@ test('its layers as zstd: pushed so where Node has it, else by skopeo; pulled, t
   assert.equal(linesOf((await pulled.exec(look)).stdout), seen)
 })
 
-/**
- * podman, as root, on storage of its own. It has its mounts in a mount namespace that ends with it; crun 1.8 refuses a hybrid hierarchy of cgroups, so that the
- * unified half is taken out of its sight.
- */
-async function podman(place: string, ...args: string[]): Promise<string> {
-  const storage = ['--root', join(place, 's'), '--runroot', join(place, 'r'), '--tmpdir', join(place, 't')]
-  const all = [...storage, '--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', ...args]
-  const env = { ...process.env, HOME: place, XDG_RUNTIME_DIR: place }
-  const script = 'umount /sys/fs/cgroup/unified 2> /dev/null; exec podman "$@"'
-  return await run('unshare', ['--mount', 'sh', '-c', script, 'sh', ...all], env)
-}
-
-/** Of a container with no groups of its own and the host's network: what podman asks of this machine beyond that may not be there. */
-const plainRun = [
-  'run',
-  '--rm',
-  '--cgroups',
-  'disabled',
-  '--network',
-  'host',
-  '--ulimit',
-  'nofile=1024:1024',
-  '--ulimit',
-  'nproc=1024:1024',
-]
-
 // With a single id podman has nobody to give the files of a layer to.
 // An ordinary user's crun cannot be shown less of the cgroups than there is.
 testAs(test, ['root'], 'podman runs what was pushed; what it made of it comes back, and runs', async () => {
@@ -141,10 +116,11 @@ testAs(test, ['root'], 'podman runs what was pushed; what it made of it comes ba
   if (!place) return
   using storage = temporaryDirectory('p', '/tmp')
   const { host } = place.registry
-  await podman(storage.path, 'pull', '--quiet', '--tls-verify=false', `${host}/real/gzip:1`)
-  assert.equal(linesOf(await podman(storage.path, ...plainRun, `${host}/real/gzip:1`, 'sh', '-c', look)), seen)
+  await podman(storage.path, 'vfs', 'pull', '--quiet', '--tls-verify=false', `${host}/real/gzip:1`)
+  assert.equal(linesOf(await podman(storage.path, 'vfs', ...plainRun, `${host}/real/gzip:1`, 'sh', '-c', look)), seen)
   await podman(
     storage.path,
+    'vfs',
     ...plainRun.filter((word) => word !== '--rm'),
     '--name',
     'made',
@@ -153,8 +129,8 @@ testAs(test, ['root'], 'podman runs what was pushed; what it made of it comes ba
     '-c',
     'rm -r /srv/many/d; echo podman > /srv/by',
   )
-  await podman(storage.path, 'commit', '--quiet', 'made', `${host}/real/podman:2`)
-  await podman(storage.path, 'push', '--quiet', '--tls-verify=false', `${host}/real/podman:2`)
+  await podman(storage.path, 'vfs', 'commit', '--quiet', 'made', `${host}/real/podman:2`)
+  await podman(storage.path, 'vfs', 'push', '--quiet', '--tls-verify=false', `${host}/real/podman:2`)
   process.env.STRAKE_ROOT = roots.other
   const pulled = await images.pull(`${host}/real/podman:2`)
   assert.is(
@@ -163,9 +139,9 @@ testAs(test, ['root'], 'podman runs what was pushed; what it made of it comes ba
   )
   await pulled.tag(`${host}/real/back:3`)
   assert.is((await pulled.push(`${host}/real/back:3`)).digest, pulled.digest)
-  await podman(storage.path, 'rmi', '--all', '--force')
-  await podman(storage.path, 'pull', '--quiet', '--tls-verify=false', `${host}/real/back:3`)
-  assert.is(await podman(storage.path, ...plainRun, `${host}/real/back:3`, 'cat', '/srv/by'), 'podman')
+  await podman(storage.path, 'vfs', 'rmi', '--all', '--force')
+  await podman(storage.path, 'vfs', 'pull', '--quiet', '--tls-verify=false', `${host}/real/back:3`)
+  assert.is(await podman(storage.path, 'vfs', ...plainRun, `${host}/real/back:3`, 'cat', '/srv/by'), 'podman')
 })
 
 testAs(test, ['root'], 'dockerd runs what was pushed, plain and as zstd; what it made of it comes back, and runs', async () => {

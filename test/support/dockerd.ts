@@ -14,12 +14,12 @@ export interface Dockerd extends AsyncDisposable {
   docker(...args: string[]): Promise<string>
 }
 
-/** By root only. Rejects with the daemon's log when it does not start within a minute. */
-export async function startDockerd(directory: string): Promise<Dockerd> {
+/** By root only. `driver` keeps its images, by default vfs, which works anywhere. Rejects with the daemon's log when it does not start within a minute. */
+export async function startDockerd(directory: string, { driver = 'vfs' } = {}): Promise<Dockerd> {
   const socket = join(directory, 'd.sock')
   const log = join(directory, 'log')
   const places = ['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', join(directory, 'pid')]
-  const modest = ['--storage-driver', 'vfs', '--bridge=none', '--iptables=false', '--default-ulimit', 'nofile=20000:20000']
+  const modest = ['--storage-driver', driver, '--bridge=none', '--iptables=false', '--default-ulimit', 'nofile=20000:20000']
   const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin`, DOCKER_CONFIG: join(directory, 'config') }
   const output = openSync(log, 'a')
   // unshare(1) execs: the pid is dockerd's own.
