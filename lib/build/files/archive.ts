@@ -1,31 +1,20 @@
 import { StrakeError } from '../../errors/index.ts'
-import { decompress, type LayerEntry, printable, walkTar } from '../../layers/index.ts'
+import { type LayerEntry, printable, walkTar } from '../../layers/index.ts'
 import type { ByteStream } from '../../store/index.ts'
+import { decompressed } from './decompressor.ts'
 import type { BytePath } from './entry.ts'
 import type { Owner } from './owner.ts'
 
 const zeroes = Buffer.alloc(64 * 1024)
 
-/** Archives that Docker unpacks and that nothing here reads, by their names: the bytes alone do not tell whether a tar is inside. */
-const unreadable = /\.(tar\.(xz|bz2|lzma)|txz|tbz2?|tlz)$/i
-
 function archiveInvalid(name: string, why: string): StrakeError {
   return new StrakeError('context_invalid', `the archive ${printable(name)} ${why}`, { details: { path: name } })
 }
 
-/**
- * Whether a file is a tar, compressed by gzip, zstd or not: told by its bytes, whatever its name says. `context_invalid` for one that is compressed
- * by something else.
- */
+/** Whether a file is a tar, compressed by gzip, zstd, xz, bzip2 or not: told by its bytes, whatever its name says. */
 export async function isArchive(name: string, content: ByteStream): Promise<boolean> {
-  if (unreadable.test(name)) {
-    throw new StrakeError('context_invalid', `the archive ${printable(name)} is compressed by xz or bzip2, which is not unpacked here`, {
-      hint: 'compress it by gzip or zstd, or add it with keepArchives: true and unpack it by a run',
-      details: { path: name },
-    })
-  }
   try {
-    for await (const _ of walkTar(decompress(content))) return true
+    for await (const _ of walkTar(decompressed(name, content))) return true
     return false
   } catch (error) {
     if (error instanceof StrakeError && (error.code === 'layer_invalid' || error.code === 'limit_exceeded')) return false
@@ -68,7 +57,7 @@ export async function* archiveEntries(
   destination: BytePath,
   owner: Owner | undefined,
 ): AsyncGenerator<LayerEntry> {
-  for await (const entry of walkTar(decompress(content))) {
+  for await (const entry of walkTar(decompressed(name, content))) {
     const path = placed(name, entry.path, destination)
     if (path === '') continue
     const { type, mode, mtime, xattrs, major, minor, size } = entry

@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { StrakeError } from '../../errors/index.ts'
+import { decompress, defaultLimits, layerInvalid, limitExceeded, printable } from '../../layers/index.ts'
+import type { ByteStream } from '../../store/index.ts'
+
+/** A program of this machine that decompresses from its input to its output. */
+interface Program {
+  readonly name: string
+  readonly args: readonly string[]
+  readonly pack: string
+  readonly magic: Buffer
+}
+
+/** What the Dockerfile reference has ADD unpack and Node does not. Docker, too, has xz done by the program of that name. */
+const programs: readonly Program[] = [
+  {
+    name: 'xz',
+    args: ['--decompress', '--stdout', '--quiet', '--no-warn', '--memlimit-decompress=1GiB'],
+    pack: 'xz-utils',
+    magic: Buffer.from('fd377a585a00', 'hex'),
+  },
+  { name: 'bzip2', args: ['--decompress', '--stdout', '--quiet'], pack: 'bzip2', magic: Buffer.from('BZh') },
+]
+
+const longestMagic = 6
+/** From here on a ratio says something. */
+const ratioFloor = 256 * 1024 * 1024
+
+/**
+ * An archive with its compression taken away, told by its first bytes: gzip, zstd, xz, bzip2 or none. Rejects as `decompress` does, and with
+ * `context_invalid` where a program is missing.
+ *
+ * @param path as messages name it
+ */
+export async function* decompressed(path: string, content: ByteStream): AsyncGenerator<Buffer, void, void> {
+  const source = Readable.from(content, { objectMode: true })
+  try {
+    const held: Buffer[] = []
+    let length = 0
+    const pieces = source[Symbol.asyncIterator]()
+    while (length < longestMagic) {
+      const next = await pieces.next()
+      if (next.done) break
+      const piece = Buffer.from(next.value)
+      held.push(piece)
+      length += piece.length
+    }
+    const start = Buffer.concat(held.map((each) => each.subarray(0, longestMagic))).subarray(0, longestMagic)
+    const whole = restOf(held, pieces)
+    const program = programs.find(({ magic }) => start.subarray(0, magic.length).equals(magic))
+    yield* program ? through(program, path, whole) : decompress(whole)
+  } finally {
+    source.destroy()
+  }
+}
+
+async function* restOf(held: readonly Buffer[], pieces: AsyncIterator<Uint8Array>): AsyncGenerator<Buffer> {
+  yield* held
+  for (let next = await pieces.next(); !next.done; next = await pieces.next()) yield Buffer.from(next.value)
+}
+
+async function* through({ name, args, pack }: Program, path: string, content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const { layerBytes, compressionRatio } = defaultLimits
+  let taken = 0
+  let given = 0
+  const child = spawn(name, args, { stdio: ['pipe', 'pipe', 'ignore'], env: { PATH: process.env.PATH } })
+  const ended = new Promise<Error | number | null>((resolve) => child.once('error', resolve).once('close', resolve))
+  const counted = async function* (): AsyncGenerator<Buffer> {
+    for await (const piece of content) {
+      taken += piece.length
+      yield piece
+    }
+  }
+  // What the program does not want to read any more is no failure of ours: its exit code tells.
+  const fed = pipeline(counted, child.stdin).then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) =>
+      ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED'].includes(error.code ?? '') ? undefined : error,
+  )
+  try {
+    for await (const piece of child.stdout as AsyncIterable<Buffer>) {
+      given += piece.length
+      if (given > layerBytes) throw limitExceeded('layerBytes', layerBytes, 'bytes of the archive')
+      if (given > ratioFloor && given > taken * compressionRatio)
+        throw limitExceeded('compressionRatio', compressionRatio, 'bytes for each compressed byte')
+      yield piece
+    }
+    const end = await ended
+    if (end instanceof Error) throw notStarted(name, pack, path, end)
+    const error = await fed
+    if (error) throw error
+    if (end !== 0) throw layerInvalid(`the ${name} data is damaged, cut short or followed by something else`)
+  } finally {
+    child.kill('SIGKILL')
+    child.stdin.destroy()
+    await fed
+  }
+}
+
+function notStarted(name: string, pack: string, path: string, cause: Error): StrakeError {
+  const isMissing = 'code' in cause && cause.code === 'ENOENT'
+  const why = isMissing ? 'this machine has no such program' : 'that cannot be started'
+  return new StrakeError('context_invalid', `${printable(path)} is compressed by ${name}, and ${why}`, {
+    cause,
+    hint: `install it (Debian: apt-get install ${pack}), or add the file with keepArchives: true and unpack it by a run`,
+    details: { path, program: name },
+  })
+}
