@@ -2,16 +2,18 @@ import type { LayerEntry } from '../layers/index.ts'
 import { invalidArgument } from './argument.ts'
 import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts'
 import { carryOutCopy, destinationOf, isDirectoryName, type PlannedCopy, planCopy } from './copy.ts'
-import { fileEntries, layerOf } from './file-layer.ts'
+import { fileEntries, layerOf, upperLayer } from './file-layer.ts'
 import { archiveEntries, isArchive } from './files/archive.ts'
 import { type Download, download } from './files/download.ts'
 import { type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
+import { fetchGit, type GitFiles, gitCommit } from './files/git.ts'
 import { lookUpOwner, numericOwner, type Owner } from './files/owner.ts'
+import { escapePattern } from './files/pattern.ts'
 import { isType, RootPaths } from './files/root-paths.ts'
-import { RootWriter } from './files/writer.ts'
+import { Upper } from './files/upper.ts'
 import { workdirOf } from './settings.ts'
-import { type Stage, snapshotsOf, stageLayer } from './stage.ts'
-import type { AddStep } from './step.ts'
+import { type Stage, snapshotsOf } from './stage.ts'
+import type { AddStep, GitSource } from './step.ts'
 
 /** What is added, found and read once: files of the context and downloaded ones; of these, archives that are to be unpacked. */
 interface Planned extends PlannedCopy {
@@ -23,6 +25,9 @@ class AddInput implements FileSource {
   readonly #step: AddStep
   readonly #context: BuildContext
   readonly #downloads = new Map<SourceEntry, Download>()
+  readonly #commits = new Map<GitSource, Promise<string>>()
+  readonly #repositories: GitFiles[] = []
+  readonly #checkedOut = new Map<SourceEntry, GitFiles>()
   #files: FileSource | undefined
   #planned: Promise<Planned> | undefined
 
@@ -42,7 +47,9 @@ class AddInput implements FileSource {
 
   async *read(entry: SourceEntry): AsyncIterable<Buffer> {
     const downloaded = this.#downloads.get(entry)
+    const repository = this.#checkedOut.get(entry)
     if (downloaded) yield* downloaded.read()
+    else if (repository) yield* repository.read(entry)
     else if (this.#files) yield* this.#files.read(entry)
   }
 
@@ -56,7 +63,8 @@ class AddInput implements FileSource {
     const plans: PlannedCopy[] = []
     const archives = new Set<SourceEntry>()
     for (const source of sources) {
-      if (source.kind === 'url') {
+      if (source.kind === 'git') plans.push(await this.#fetch(source))
+      else if (source.kind === 'url') {
         const file = await download(source.url, runtime.store, { checksum, signal: options.signal })
         const [entry] = file.match.entries
         if (!entry) continue
@@ -92,12 +100,39 @@ class AddInput implements FileSource {
     }
   }
 
+  /** The commits of an add that takes from nothing but repositories, which says all of what it takes. */
+  async commits(): Promise<readonly string[] | undefined> {
+    const { sources } = this.#step
+    const repositories = sources.filter((source) => source.kind === 'git')
+    if (repositories.length < sources.length) return undefined
+    return await Promise.all(repositories.map(async (source) => `${await this.#commit(source)}:${source.directory ?? ''}`))
+  }
+
+  /** Asked for once: a branch may go on meanwhile. */
+  #commit(source: GitSource): Promise<string> {
+    const commit = this.#commits.get(source) ?? gitCommit(source, this.#context.options.signal)
+    this.#commits.set(source, commit)
+    return commit
+  }
+
+  async #fetch(source: GitSource): Promise<PlannedCopy> {
+    const { options, runtime } = this.#context
+    const { signal } = options
+    const { exclude, keepGitDir } = this.#step
+    const files = await fetchGit(source, await this.#commit(source), runtime.store, { keepsGitDir: keepGitDir, signal })
+    this.#repositories.push(files)
+    const request = { paths: [escapePattern(source.directory ?? '.')], exclude, where: `the repository ${source.url}` }
+    const plan = await planCopy(request, files, signal)
+    for (const { entries } of plan.matches) for (const entry of entries) this.#checkedOut.set(entry, files)
+    return plan
+  }
+
   async #isArchive(match: SourceMatch, entry: SourceEntry): Promise<boolean> {
     return await isArchive(textPath(match.name), this.read(entry))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const each of this.#downloads.values()) await each[Symbol.asyncDispose]()
+    for (const each of [...this.#downloads.values(), ...this.#repositories]) await each[Symbol.asyncDispose]()
   }
 }
 
@@ -149,6 +184,8 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
     async *keys() {
       if (checksum !== undefined)
         yield { ...shared, checksum, name: step.sources.map((source) => (source.kind === 'url' ? source.url : '')) }
+      const commits = await input.commits()
+      if (commits) yield { ...shared, commits, exclude: step.exclude ?? null, keepGitDir: step.keepGitDir ?? false }
       yield { ...shared, content: (await input.planned()).content }
     },
     async carryOut() {
@@ -168,15 +205,14 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
         const agent = await layer.agent()
         const target = await lookAt(step, new RootPaths(agent), workdir)
         if (planned.archives.size > 0) return await layerOf(entriesOf(step, planned, input, target, workdir, context), stage, context)
-        const writer = new RootWriter(agent, {
+        const upper = new Upper(new RootPaths(agent), {
           owner: target.owner,
           chmod: step.chmod,
           canChown: runtime.canChown,
           epoch: epoch ?? defaultEpoch,
-          latest: epoch,
         })
-        await carryOutCopy(step, planned, input, writer, workdir, signal)
-        return stageLayer(await layer.commit())
+        await carryOutCopy(step, planned, upper, workdir, signal)
+        return await upperLayer(upper, input, context)
       } finally {
         await layer.discard()
       }

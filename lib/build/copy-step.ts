@@ -1,15 +1,15 @@
 import { openBase } from './bases.ts'
 import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts'
 import { carryOutCopy, destinationOf, isDirectoryName, type PlannedCopy, planCopy, requestOf } from './copy.ts'
-import { fileEntries, layerOf } from './file-layer.ts'
+import { fileEntries, layerOf, upperLayer } from './file-layer.ts'
 import type { FileSource } from './files/entry.ts'
 import { MemoryFiles } from './files/memory.ts'
 import { lookUpOwner, numericOwner } from './files/owner.ts'
 import { RootPaths } from './files/root-paths.ts'
-import { RootWriter } from './files/writer.ts'
+import { Upper } from './files/upper.ts'
 import { openImage } from './image-source.ts'
 import { workdirOf } from './settings.ts'
-import { type Stage, snapshotsOf, stageLayer } from './stage.ts'
+import { type Stage, snapshotsOf } from './stage.ts'
 import type { Base, CopyStep } from './step.ts'
 
 /** What is copied, opened when it is first needed and read once. */
@@ -78,15 +78,14 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
       try {
         const agent = await layer.agent()
         const owner = step.chown === undefined ? undefined : await lookUpOwner(new RootPaths(agent), step.chown)
-        const writer = new RootWriter(agent, {
+        const upper = new Upper(new RootPaths(agent), {
           owner,
           chmod: step.chmod,
           canChown: runtime.canChown,
           epoch: epoch ?? defaultEpoch,
-          latest: epoch,
         })
-        await carryOutCopy(step, await input.planned(), await input.source(), writer, workdir, options.signal)
-        return stageLayer(await layer.commit())
+        await carryOutCopy(step, await input.planned(), upper, workdir, options.signal)
+        return await upperLayer(upper, await input.source(), context)
       } finally {
         await layer.discard()
       }

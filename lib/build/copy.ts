@@ -5,7 +5,7 @@ import { checkAborted } from './failure.ts'
 import { type BytePath, bytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
 import { IgnorePatterns } from './files/ignore.ts'
 import { isType } from './files/root-paths.ts'
-import type { RootWriter } from './files/writer.ts'
+import type { Upper } from './files/upper.ts'
 import { placements } from './placement.ts'
 import type { CopyStep } from './step.ts'
 
@@ -140,21 +140,19 @@ export function isDirectoryName(destination: string): boolean {
   return /(^|\/)\.{0,2}$/.test(destination)
 }
 
-/** Writes what was planned into the image. Missing parents are made. */
+/** Puts what was planned into the image. Missing parents are made. */
 export async function carryOutCopy(
   { destination, parents }: Pick<CopyStep, 'destination' | 'parents'>,
   planned: PlannedCopy,
-  source: FileSource,
-  writer: RootWriter,
+  upper: Upper,
   workdir: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const place = await writer.paths.resolve(destinationOf(workdir, destination))
+  const place = await upper.paths.resolve(destinationOf(workdir, destination))
   const isDirectory = parents === true || isDirectoryName(destination) || isType(place.record, 'directory')
   for (const { entry, path, digest, isTop } of placements(planned, place.path, isDirectory)) {
     checkAborted(signal)
-    if (isTop && path === place.path && place.record) await writer.directory(path)
-    else await writer.put(entry, path, source, digest)
+    if (isTop && path === place.path && place.record) await upper.directory(path)
+    else await upper.put(entry, path, digest)
   }
-  await writer.finish()
 }

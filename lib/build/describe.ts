@@ -62,7 +62,7 @@ export function describeStep(step: Step): string {
     case 'copy':
       return describeCopy(step)
     case 'add':
-      return `ADD ${describeSources(step.sources.map((source) => (source.kind === 'url' ? source.url : source.path)))} ${step.destination}`
+      return `ADD ${describeSources(step.sources.map((source) => (source.kind === 'path' ? source.path : source.url)))} ${step.destination}`
     case 'arg':
       return `ARG ${describeArguments(step.defaults)}`
     case 'onbuild':

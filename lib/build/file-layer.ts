@@ -7,6 +7,7 @@ import { checkAborted } from './failure.ts'
 import { type BytePath, type FileSource, opPath, type SourceEntry, textPath } from './files/entry.ts'
 import { applyMode } from './files/mode.ts'
 import type { Owner } from './files/owner.ts'
+import { refuseWhiteout, type Upper } from './files/upper.ts'
 import { placements } from './placement.ts'
 import { imageLayers, type Stage, type StageLayer, stageLayer } from './stage.ts'
 import type { FileMode } from './step.ts'
@@ -21,23 +22,35 @@ export interface EntryOptions {
 
 const types = { file: 'file', directory: 'directory', link: 'symlink' } as const
 
+/** Bytes up to which a file is read at once. */
+const smallFile = 128 * 1024
+
+function changed(source: FileSource, entry: SourceEntry): StrakeError {
+  source.forget?.(entry)
+  return new StrakeError('context_invalid', `${textPath(entry.origin)} changed while it was read`, {
+    details: { path: textPath(entry.origin) },
+  })
+}
+
 /** The bytes of a file, which must turn out to be what was planned. */
+function contentOf(source: FileSource, entry: SourceEntry, digest: string | undefined): Buffer | AsyncIterable<Buffer> {
+  if (entry.size > smallFile || !source.readNow) return verified(source, entry, digest)
+  const content = source.readNow(entry)
+  if (content.length !== entry.size || (digest !== undefined && createHash('sha256').update(content).digest('hex') !== digest))
+    throw changed(source, entry)
+  return content
+}
+
 async function* verified(source: FileSource, entry: SourceEntry, digest: string | undefined): AsyncGenerator<Buffer> {
   const hash = createHash('sha256')
   let size = 0
-  const changed = (): StrakeError => {
-    source.forget?.(entry)
-    return new StrakeError('context_invalid', `${textPath(entry.origin)} changed while it was read`, {
-      details: { path: textPath(entry.origin) },
-    })
-  }
   for await (const piece of source.read(entry)) {
     size += piece.length
-    if (size > entry.size) throw changed()
+    if (size > entry.size) throw changed(source, entry)
     hash.update(piece)
     yield piece
   }
-  if (size !== entry.size || (digest !== undefined && hash.digest('hex') !== digest)) throw changed()
+  if (size !== entry.size || (digest !== undefined && hash.digest('hex') !== digest)) throw changed(source, entry)
 }
 
 /** What was planned, as entries of a layer. The destination itself is left as whatever lies below has it. */
@@ -50,6 +63,7 @@ export async function* fileEntries(
   for (const { entry, path, digest, isTop } of placements(planned, destination, isDirectory)) {
     checkAborted(context.options.signal)
     if (isTop && path === '/') continue
+    refuseWhiteout(path)
     const mode = chmod === undefined ? entry.mode : applyMode(chmod, entry.mode, entry.kind === 'directory')
     yield {
       path: opPath(path),
@@ -59,8 +73,21 @@ export async function* fileEntries(
       gid: owner?.gid ?? entry.gid,
       mtime: { sec: entry.mtime ?? context.epoch ?? defaultEpoch, nsec: 0 },
       xattrs: entry.xattrs,
-      ...(entry.kind === 'file' ? { size: entry.size, content: verified(source, entry, digest) } : {}),
+      ...(entry.kind === 'file' ? { size: entry.size, content: contentOf(source, entry, digest) } : {}),
     }
+  }
+}
+
+/** Packs what was put into the image, from where its files are, into a layer of the store. It is unpacked when it is first needed. */
+export async function upperLayer(upper: Upper, source: FileSource, context: BuildContext): Promise<StageLayer> {
+  const { runtime, options, epoch } = context
+  return stageLayer(await storeLayer(runtime.store, upperEntries(upper, source, options.signal), { clampTime: epoch }))
+}
+
+export function* upperEntries(upper: Upper, source: FileSource, signal?: AbortSignal): Generator<LayerEntry> {
+  for (const { entry, file } of upper.entries()) {
+    checkAborted(signal)
+    yield file ? { ...entry, content: contentOf(source, file.source, file.digest) } : entry
   }
 }
 

@@ -85,8 +85,18 @@ export interface CopyStep extends CopySettings {
   readonly parents?: true
 }
 
-/** A path of the context or a URL: `add` treats them differently. */
-export type AddSource = { readonly kind: 'path'; readonly path: string } | { readonly kind: 'url'; readonly url: string }
+/** A Git repository: `url` is all of it as it was given, `remote` what git is asked, `ref` a branch, tag or commit, by default that of HEAD. */
+export interface GitSource {
+  readonly kind: 'git'
+  readonly url: string
+  readonly remote: string
+  readonly ref?: string
+  /** Normalised, without `..`. Absent: all of it. */
+  readonly directory?: string
+}
+
+/** A path of the context, a URL or a repository: `add` treats them differently. */
+export type AddSource = { readonly kind: 'path'; readonly path: string } | { readonly kind: 'url'; readonly url: string } | GitSource
 
 /** `add(sources, destination, options)`. */
 export interface AddStep extends CopySettings {
@@ -96,6 +106,8 @@ export interface AddStep extends CopySettings {
   readonly checksum?: Digest
   /** true: archives stay files; false: downloaded ones are unpacked, too. Absent: those of the context are unpacked. */
   readonly keepArchives?: boolean
+  /** The `.git` of repositories is kept. */
+  readonly keepGitDir?: true
 }
 
 /** `arg(variables)`: variables of later `run`s of this build, which are no part of the image. */

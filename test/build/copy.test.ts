@@ -1,16 +1,19 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { carryOutCopy, planCopy, requestOf } from '../../lib/build/copy.ts'
+import { upperEntries } from '../../lib/build/file-layer.ts'
 import { ContextDirectory } from '../../lib/build/files/context-directory.ts'
 import { MemoryFiles } from '../../lib/build/files/memory.ts'
 import { lookUpOwner } from '../../lib/build/files/owner.ts'
 import { RootPaths } from '../../lib/build/files/root-paths.ts'
-import { RootWriter, type WriterOptions } from '../../lib/build/files/writer.ts'
+import { Upper, type UpperOptions } from '../../lib/build/files/upper.ts'
 import { type CopyOptions, copyStep } from '../../lib/build/steps/copy.ts'
 import type { StrakeError } from '../../lib/errors/error.ts'
+import { packLayer } from '../../lib/layers/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
+import { applyLayer } from './apply.ts'
 import { DirectoryAgent } from './directory-agent.ts'
 
 function layOut(root: string, files: Readonly<Record<string, string>>): void {
@@ -30,23 +33,25 @@ interface Case {
   readonly destination: string
   readonly options?: CopyOptions
   readonly workdir?: string
-  readonly writer?: Partial<WriterOptions>
+  readonly upper?: Partial<UpperOptions>
+  /** SOURCE_DATE_EPOCH. */
+  readonly clampTime?: number
 }
 
 /** Carries a copy out in two plain directories, and gives what is in the image then. */
 async function copy(
   directory: string,
   wish: Case,
-): Promise<{ readonly root: string; readonly tree: readonly string[]; readonly agent: DirectoryAgent }> {
+): Promise<{ readonly root: string; readonly tree: readonly string[]; readonly paths: readonly string[] }> {
   const root = join(directory, 'image')
   layOut(root, wish.image ?? {})
   layOut(join(directory, 'context'), wish.context ?? {})
   const step = copyStep(wish.source, wish.destination, wish.options)
   const source = step.source.kind === 'memory' ? new MemoryFiles(step.source.files) : new ContextDirectory(join(directory, 'context'))
-  const agent = new DirectoryAgent(root)
-  const writer = new RootWriter(agent, { canChown: true, epoch: 1000, ...wish.writer, chmod: step.chmod })
-  await carryOutCopy(step, await planCopy(requestOf(step), source), source, writer, wish.workdir ?? '/')
-  return { root, tree: list(root, ''), agent }
+  const upper = new Upper(new RootPaths(new DirectoryAgent(root)), { canChown: true, epoch: 1000, ...wish.upper, chmod: step.chmod })
+  await carryOutCopy(step, await planCopy(requestOf(step), source), upper, wish.workdir ?? '/')
+  await applyLayer(packLayer(upperEntries(upper, source), { clampTime: wish.clampTime }), root)
+  return { root, tree: list(root, ''), paths: upper.entries().map(({ path }) => path) }
 }
 
 function list(root: string, path: string): string[] {
@@ -139,6 +144,8 @@ const conflicts: [name: string, wish: Case, code: string][] = [
   ['a file under a file', { image: { a: 'x' }, context: { f: 'x' }, source: 'f', destination: '/a/b' }, 'build_failed'],
   ['a loop of links', { image: { a: '->b', b: '->a' }, context: { f: 'x' }, source: 'f', destination: '/a/b' }, 'invalid_argument'],
   ['several matches into what is no directory', { context: { f1: '', f2: '' }, source: 'f*', destination: '/a' }, 'invalid_argument'],
+  ['a name that means a removal in a layer', { context: { 'd/.wh.f': '' }, source: 'd', destination: '/a' }, 'context_invalid'],
+  ['the same as a destination', { context: { f: '' }, source: 'f', destination: '/a/.wh.b/' }, 'context_invalid'],
   ['a path that is not there', { context: { f: '' }, source: 'g', destination: '/a' }, 'context_invalid'],
 ]
 
@@ -165,7 +172,8 @@ test('modes and times come from the source, chmod sets all modes, a late time is
     source: 'd',
     destination: '/b/c',
     options: { chmod: 0o750 },
-    writer: { latest: 2000, epoch: 2000 },
+    upper: { epoch: 2000 },
+    clampTime: 2000,
   })
   assert.equal([statSync(join(other.root, 'b/c/f')).mode & 0o7777, statSync(join(other.root, 'b/c/f')).mtimeMs], [0o750, 2_000_000])
   assert.is(statSync(join(other.root, 'b')).mtimeMs, 2_000_000)
@@ -179,26 +187,60 @@ test('a directory of the image that gains a file keeps its time, so the same cop
   assert.is(statSync(join(root, 'etc')).mtimeMs, 7_000_000)
 })
 
-test('a file larger than a request goes through a file descriptor, every byte of it', async () => {
+test('a file that is too large to be read at once is there, every byte of it', async () => {
   using directory = temporaryDirectory('copy')
   const content = Buffer.alloc(3_000_001, 'strake')
-  const { root, agent } = await copy(directory.path, { source: { big: content }, destination: '/' })
-  assert.ok(readFileSync(join(root, 'big')).equals(content))
-  assert.ok(agent.log.every((op) => op.op !== 'write'))
+  mkdirSync(join(directory.path, 'context'))
+  writeFileSync(join(directory.path, 'context/big'), content)
+  for (const source of ['big', { big: content }]) {
+    const { root } = await copy(directory.path, { source, destination: '/' })
+    assert.ok(readFileSync(join(root, 'big')).equals(content))
+  }
 })
 
-test('a file that changes after it was looked at stops the copy', async () => {
+function replace(path: string, make: () => void): void {
+  rmSync(path)
+  make()
+}
+
+test('a file that changes after it was looked at makes no layer: its bytes, its size, or the file itself', async () => {
+  const changes: [name: string, (path: string) => void][] = [
+    ['its bytes', (path) => writeFileSync(path, 'after!')],
+    ['shorter', (path) => writeFileSync(path, 'aft')],
+    ['longer', (path) => writeFileSync(path, 'before and after')],
+    ['empty', (path) => writeFileSync(path, '')],
+    ['gone', (path) => rmSync(path)],
+    ['a directory', (path) => replace(path, () => mkdirSync(path))],
+    ['a link', (path) => replace(path, () => symlinkSync('g', path))],
+  ]
+  for (const size of [6, 300_000]) {
+    for (const [name, change] of changes) {
+      using directory = temporaryDirectory('copy')
+      layOut(join(directory.path, 'context'), { f: 'before'.padEnd(size, '.'), g: 'before' })
+      layOut(join(directory.path, 'image'), {})
+      const step = copyStep('f', '/')
+      const source = new ContextDirectory(join(directory.path, 'context'))
+      const planned = await planCopy(requestOf(step), source)
+      change(join(directory.path, 'context/f'))
+      const upper = new Upper(new RootPaths(new DirectoryAgent(join(directory.path, 'image'))), { canChown: false, epoch: 0 })
+      await carryOutCopy(step, planned, upper, '/')
+      const layer = join(directory.path, 'layer')
+      mkdirSync(layer)
+      const error = await applyLayer(packLayer(upperEntries(upper, source)), layer).catch((thrown: StrakeError) => thrown)
+      assert.is(error?.code, name === 'a link' ? 'path_escapes' : 'context_invalid', `${name}, ${size}: ${error}`)
+    }
+  }
+})
+
+test('a layer has what is copied and the directories on the way, each once, in the order of a tree', async () => {
   using directory = temporaryDirectory('copy')
-  layOut(join(directory.path, 'context'), { f: 'before' })
-  layOut(join(directory.path, 'image'), {})
-  const step = copyStep('f', '/')
-  const source = new ContextDirectory(join(directory.path, 'context'))
-  const planned = await planCopy(requestOf(step), source)
-  writeFileSync(join(directory.path, 'context/f'), 'after!')
-  const writer = new RootWriter(new DirectoryAgent(join(directory.path, 'image')), { canChown: false, epoch: 0 })
-  const error = await carryOutCopy(step, planned, source, writer, '/').catch((thrown: StrakeError) => thrown)
-  assert.is(error?.code, 'context_invalid')
-  assert.not(existsSync(join(directory.path, 'image/f')))
+  const { paths } = await copy(directory.path, {
+    image: { 'srv/old/': '', 'srv/old.txt': 'x', 'etc/passwd': 'x', 'usr/lib/': '' },
+    context: { 'd/old/f': 'x', 'd/old.txt': 'y', 'd/new/g': 'z', 'd/new-er': '' },
+    source: ['d', 'd/old/f'],
+    destination: '/srv/',
+  })
+  assert.equal(paths, ['/srv', '/srv/f', '/srv/new', '/srv/new/g', '/srv/new-er', '/srv/old', '/srv/old/f', '/srv/old.txt'])
 })
 
 test('the key of a copy follows contents, names and modes, and not times', async () => {

@@ -5,6 +5,7 @@ import type { ImageData } from '../../lib/images/index.ts'
 import { chainId, type LayerEntry, storeLayer } from '../../lib/layers/index.ts'
 import { type Digest, hexOf, type Store } from '../../lib/store/index.ts'
 import type { Agent } from '../../lib/zygote/index.ts'
+import { applyLayer } from './apply.ts'
 import { DirectoryAgent } from './directory-agent.ts'
 
 /** What a made-up command does to the root directory it is given. */
@@ -32,8 +33,11 @@ export class FakeRuntime implements BuildRuntime {
   }
 
   async unpack({ layers }: Pick<ImageData, 'layers'>): Promise<void> {
-    for (const { chainId: chain } of layers) {
-      if (!existsSync(this.snapshot(chain))) throw new Error(`the fake runtime has no snapshot ${chain}`)
+    for (const [index, { chainId: chain, digest }] of layers.entries()) {
+      if (existsSync(this.snapshot(chain))) continue
+      const root = this.#copy(layers[index - 1]?.chainId)
+      await applyLayer(await this.store.blobs.stream(digest), root)
+      renameSync(root, this.snapshot(chain))
     }
   }
 
@@ -49,13 +53,18 @@ export class FakeRuntime implements BuildRuntime {
     return chain.map((each) => this.snapshot(each)).reverse()
   }
 
+  #copy(lower: Digest | undefined): string {
+    const root = this.store.temporary('tmp')
+    if (lower) cpSync(this.snapshot(lower), root, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
+    else mkdirSync(root)
+    return root
+  }
+
   async openLayer(lowers: readonly Digest[]): Promise<BuildLayer> {
     this.opened += 1
     this.left += 1
-    const root = this.store.temporary('tmp')
     const lower = lowers.at(-1)
-    if (lower) cpSync(this.snapshot(lower), root, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
-    else mkdirSync(root)
+    const root = this.#copy(lower)
     let isOpen = true
     const end = (): void => {
       if (isOpen) this.left -= 1

@@ -6,7 +6,7 @@ import { ImageFiles } from '../../lib/build/files/image-files.ts'
 import { BuildError, type BuildOptions, buildImage } from '../../lib/build/index.ts'
 import { type ImageBuilder, image } from '../../lib/fluent/image-builder.ts'
 import type { ImageData } from '../../lib/images/index.ts'
-import { Store } from '../../lib/store/index.ts'
+import { hexOf, Store } from '../../lib/store/index.ts'
 import { closeZygote, zygoteOf } from '../../lib/zygote/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
@@ -31,6 +31,7 @@ async function withBench(work: (bench: Bench) => Promise<void>): Promise<void> {
       runtime,
       build: ({ steps }, options) => buildImage(steps, { context: join(directory.path, 'context'), ...options }, runtime),
       look: async (built, path) => {
+        await runtime.unpack(built)
         const layer = await runtime.openLayer(built.layers.map(({ chainId }) => chainId))
         await using files = new ImageFiles(await layer.agent(), () => layer.discard())
         const entry = (await files.find(path))[0]?.entries[0]
@@ -61,6 +62,16 @@ test('a shell of the host base runs, and what it makes and removes is a layer', 
     const x = await look(built, 'usr/local/bin/x')
     assert.equal([x?.mode, x?.uid, x?.gid], [0o755, 0, 0])
     assert.ok(built.layers.every(({ diffId }) => existsSync(runtime.store.blobs.path(diffId))))
+  }))
+
+test('what is copied is unpacked for the step that needs it, and no sooner', () =>
+  withBench(async ({ build, directory, runtime }) => {
+    writeFileSync(join(directory, 'context', 'f'), 'x')
+    const app = image('host').copy('f', '/srv/').workdir('/srv/below')
+    const snapshots = (built: ImageData) => built.layers.map(({ chainId }) => existsSync(runtime.store.path('snapshots', hexOf(chainId))))
+    assert.equal(snapshots(await build(app)), [true, true, false])
+    const run = await build(app.run('test -f ../f && test -d /srv/below'))
+    assert.equal(snapshots(run), [true, true, true, true])
   }))
 
 test('a copy makes a layer of just its own files, the same in another store', async () => {

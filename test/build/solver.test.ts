@@ -16,7 +16,7 @@ interface Bench {
   readonly directory: string
   build(steps: { readonly steps: readonly Step[] }, options?: BuildOptions): Promise<ImageData>
   /** A file of the image. */
-  read(built: ImageData, path: string): string
+  read(built: ImageData, path: string): Promise<string>
 }
 
 /** A store and a fake runtime; each suite step checks that no half-made layer is left. */
@@ -30,7 +30,10 @@ async function withBench(behave: FakeCommand, work: (bench: Bench) => Promise<vo
     store,
     directory: directory.path,
     build: ({ steps }, options) => buildImage(steps, { context: join(directory.path, 'context'), ...options }, runtime),
-    read: (built, path) => readFileSync(join(runtime.snapshot(built.layers.at(-1)!.chainId), path), 'utf8'),
+    async read(built, path) {
+      await runtime.unpack(built)
+      return readFileSync(join(runtime.snapshot(built.layers.at(-1)!.chainId), path), 'utf8')
+    },
   })
   assert.is(runtime.left, 0, 'every layer was committed or discarded')
   assert.equal(readdirSync(store.path('tmp')), [], 'nothing is left in tmp')
@@ -57,8 +60,8 @@ test('each step that writes is a layer, each other one an empty entry of the his
   withBench(append, async ({ build, read, store }) => {
     const built = await build(scratch.env({ A: '1' }).run(['one']).copy({ f: 'x' }, '/d/').run('two').cmd(['f']), { tag: ['app:1', 'app'] })
     assert.is(built.layers.length, 3)
-    assert.is(read(built, 'log'), 'one\n/bin/sh -c two\n')
-    assert.is(read(built, 'd/f'), 'x')
+    assert.is(await read(built, 'log'), 'one\n/bin/sh -c two\n')
+    assert.is(await read(built, 'd/f'), 'x')
     assert.equal(
       built.history.map(({ created_by, empty_layer }) => [created_by, empty_layer ?? false]),
       [
@@ -184,7 +187,7 @@ test('a file of the context that changes is copied anew, a touched one is not', 
       await build(scratch.copy('f', '/'))
       assert.is(runtime.opened, 1)
       writeFileSync(file, 'two')
-      assert.is(read(await build(scratch.copy('f', '/')), 'f'), 'two')
+      assert.is(await read(await build(scratch.copy('f', '/')), 'f'), 'two')
       assert.is(runtime.opened, 2)
     },
   ))
@@ -194,8 +197,8 @@ test('files of another build are copied, which is built once, and not looked at 
     const builder = scratch.run('compile').copy({ 'out/app': 'binary' }, '/')
     const app = scratch.copy('/out/app', '/usr/bin/app', { from: builder }).copy('log', '/log', { from: builder })
     const built = await build(app)
-    assert.is(read(built, 'usr/bin/app'), 'binary')
-    assert.is(read(built, 'log'), '/bin/sh -c compile\n')
+    assert.is(await read(built, 'usr/bin/app'), 'binary')
+    assert.is(await read(built, 'log'), '/bin/sh -c compile\n')
     assert.is(runtime.commands.length, 1)
     const opened = runtime.opened
     await build(app)

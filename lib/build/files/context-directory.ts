@@ -117,6 +117,24 @@ export class ContextDirectory implements FileSource {
     }
   }
 
+  readNow(entry: SourceEntry): Buffer {
+    const file = this.#open(entry.origin, constants.O_RDONLY)
+    try {
+      if (!fstatSync(file).isFile()) throw invalid(entry.origin, 'changed while it was read')
+      const content = Buffer.allocUnsafe(entry.size + 1)
+      let length = 0
+      // A read that gives less than there was room for has met the end, or else is one of a file system that gives what it likes.
+      do {
+        const more = readSync(file, content, length, content.length - length, null)
+        if (more === 0) break
+        length += more
+      } while (length < entry.size)
+      return content.subarray(0, length)
+    } finally {
+      closeSync(file)
+    }
+  }
+
   digestOf(entry: SourceEntry): string | Promise<string> {
     return (entry.identity && this.#digests?.get(entry.identity)) ?? this.#digest(entry)
   }

@@ -58,6 +58,8 @@ export interface FileSource extends AsyncDisposable {
   find(pattern: string): Promise<readonly SourceMatch[]>
   /** The bytes of a file. */
   read(entry: SourceEntry): AsyncIterable<Buffer>
+  /** All of a file at once, of a source that can; meant for small ones. A byte more than its size where it has grown. */
+  readNow?(entry: SourceEntry): Buffer
   /** SHA-256 of a file in hex, of a source that may know it without reading all of it again. */
   digestOf?(entry: SourceEntry): string | Promise<string>
   /** Told of a file whose content is not what `digestOf` said. */

@@ -2,12 +2,15 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, utimes } from 'node:fs/promises'
 import { StrakeError } from '../../errors/index.ts'
+import { packLayer, unpackLayer } from '../../layers/index.ts'
 import type { Release } from '../../store/index.ts'
 import { flags, type Op } from '../../sys/index.ts'
 import { type BuildContext, defaultEpoch } from '../context.ts'
 import { carryOutCopy, planCopy } from '../copy.ts'
+import { upperEntries } from '../file-layer.ts'
 import { escapePattern } from '../files/pattern.ts'
-import { RootWriter } from '../files/writer.ts'
+import { RootPaths } from '../files/root-paths.ts'
+import { Upper } from '../files/upper.ts'
 import { openImage } from '../image-source.ts'
 import type { CacheMount } from '../mount.ts'
 import { type Stage, snapshotsOf } from '../stage.ts'
@@ -51,8 +54,11 @@ async function fill(mount: CacheMount, from: Stage, path: string, context: Build
   const request = { paths: [escapePattern(mount.source)], where: 'the image that the cache begins with' }
   const planned = await planCopy(request, source, options.signal)
   await using agent = await runtime.agentFor(path)
-  const writer = new RootWriter(agent, { canChown: runtime.canChown, epoch: epoch ?? defaultEpoch })
-  await carryOutCopy({ destination: '/' }, planned, source, writer, '/', options.signal)
+  const { canChown } = runtime
+  const { signal } = options
+  const upper = new Upper(new RootPaths(agent), { canChown, epoch: epoch ?? defaultEpoch })
+  await carryOutCopy({ destination: '/' }, planned, upper, '/', signal)
+  await unpackLayer(packLayer(upperEntries(upper, source, signal)), agent, { ownership: canChown, signal })
 }
 
 /** Makes the directory, all of it under another name first: a build that is killed leaves none that is half filled. */

@@ -3,6 +3,7 @@ import { isDigest } from '../../store/index.ts'
 import { checkText, invalidArgument } from '../argument.ts'
 import type { AddSource, AddStep } from '../step.ts'
 import { type CopySettingsOptions, checkCopySettings, relativePath } from './copy.ts'
+import { gitSource } from './git.ts'
 
 /** See `add`. */
 export interface AddOptions extends CopySettingsOptions {
@@ -10,6 +11,8 @@ export interface AddOptions extends CopySettingsOptions {
   readonly checksum?: string
   /** `true` copies archives as they are; `false` unpacks downloaded ones, too. Default: those of the context are unpacked. */
   readonly keepArchives?: boolean
+  /** Keeps the `.git` of a Git repository. Default false. */
+  readonly keepGitDir?: boolean
 }
 
 const checkAddOptions = optionCheck<AddOptions>('add', {
@@ -19,16 +22,13 @@ const checkAddOptions = optionCheck<AddOptions>('add', {
   link: true,
   checksum: true,
   keepArchives: true,
+  keepGitDir: true,
 })
 
 function sourceOf(value: unknown): AddSource {
   const text = checkText('add', value)
-  if (/^(git@|git:|ssh:)|^https?:\/\/[^#?]+\.git([#?]|$)/.test(text))
-    throw invalidArgument(
-      'add',
-      `takes no Git repositories: ${text}`,
-      'Clone it by a run with mounts: [ssh()], or add the archive of a commit.',
-    )
+  const repository = gitSource(text)
+  if (repository) return repository
   if (!/^https?:\/\//i.test(text)) return Object.freeze({ kind: 'path', path: relativePath('add', text) })
   if (!URL.canParse(text)) throw invalidArgument('add', `has a URL that is none: ${JSON.stringify(text)}`)
   const { username, password } = new URL(text)
@@ -37,10 +37,10 @@ function sourceOf(value: unknown): AddSource {
   return Object.freeze({ kind: 'url', url: text })
 }
 
-/** An `add` as data: paths of the context, of which archives are unpacked, and URLs. */
+/** An `add` as data: paths of the context, of which archives are unpacked, URLs and Git repositories. */
 export function addStep(sources: string | readonly string[], destination: string, options: AddOptions = {}): AddStep {
   checkAddOptions(options)
-  const { checksum, keepArchives } = options
+  const { checksum, keepArchives, keepGitDir } = options
   const given: unknown = typeof sources === 'string' ? [sources] : sources
   if (!Array.isArray(given) || given.length === 0) throw invalidArgument('add', 'needs a path or URL, or several')
   const found = Object.freeze(given.map(sourceOf))
@@ -48,11 +48,14 @@ export function addStep(sources: string | readonly string[], destination: string
     throw invalidArgument('checksum', `must be like sha256:…, not ${JSON.stringify(checksum)}`)
   if (checksum !== undefined && (found.length !== 1 || found[0]?.kind !== 'url')) throw invalidArgument('checksum', 'goes with one URL')
   if (keepArchives !== undefined && typeof keepArchives !== 'boolean') throw invalidArgument('keepArchives', 'must be true or false')
+  if (keepGitDir !== undefined && typeof keepGitDir !== 'boolean') throw invalidArgument('keepGitDir', 'must be true or false')
+  if (keepGitDir && !found.some(({ kind }) => kind === 'git')) throw invalidArgument('keepGitDir', 'goes with a Git repository')
   return Object.freeze({
     kind: 'add',
     sources: found,
     ...checkCopySettings(destination, options, found.length),
     ...(checksum === undefined ? {} : { checksum }),
     ...(keepArchives === undefined ? {} : { keepArchives }),
+    ...(keepGitDir ? { keepGitDir } : {}),
   })
 }

@@ -195,13 +195,32 @@ test('an add is paths and URLs, a checksum one URL', () => {
   assert.is(addStep('https://example.org/b', '/', { checksum }).checksum, checksum)
   refuses(() => addStep('a', '/', { checksum }), 'invalid_argument', 'checksum')
   refuses(() => addStep('https://example.org/b', '/', { checksum: 'md5:0' }), 'invalid_argument', 'checksum')
-  refuses(() => addStep('https://example.org/app.git', '/'), 'invalid_argument', 'add')
-  refuses(() => addStep('git@example.org:app', '/'), 'invalid_argument', 'add')
   refuses(() => addStep('https://user:password@example.org/b', '/'), 'invalid_argument', 'add')
   refuses(() => addStep('../x', '/'), 'path_escapes')
   refuses(() => addStep([], '/'), 'invalid_argument', 'add')
   refuses(() => addStep('a', '/', { chmod: 'u+q' }), 'invalid_argument', 'chmod')
   refuses(() => addStep('a', '/', { link: true, chown: 'www-data' }), 'invalid_argument', 'chown')
+})
+
+test('a Git repository is its remote, its branch, tag or commit, and a directory', () => {
+  const sourceOf = (text: string) => addStep(text, '/').sources[0]
+  const url = 'https://example.org/app.git'
+  assert.equal(sourceOf(url), { kind: 'git', url, remote: url })
+  assert.equal(sourceOf(`${url}#v1:./a/b/`), { kind: 'git', url: `${url}#v1:./a/b/`, remote: url, ref: 'v1', directory: 'a/b' })
+  assert.equal(sourceOf(`${url}#:a`), { kind: 'git', url: `${url}#:a`, remote: url, directory: 'a' })
+  for (const remote of ['git@example.org:app', 'ssh://git@example.org/app', 'git://example.org/app'])
+    assert.equal(sourceOf(`${remote}#x`), { kind: 'git', url: `${remote}#x`, remote, ref: 'x' })
+  for (const text of ['https://example.org/app.git?x', 'https://example.org/app']) assert.is(sourceOf(text)?.kind, 'url')
+  for (const fragment of ['#--upload-pack=x', '#a..b', '#a b', '#a:../b', '#a:b:c', '#a#b', '#a\nb'])
+    refuses(() => addStep(`${url}${fragment}`, '/'), 'invalid_argument', 'add')
+  for (const remote of ['https://me:word@example.org/app.git', 'https://token@example.org/app.git', 'ssh://me:word@example.org/app']) {
+    refuses(() => addStep(remote, '/'), 'invalid_argument', 'add')
+    assert.throws(
+      () => addStep(remote, '/'),
+      (error: Error) => !/word|token/.test(error.message.replace('a password', '')),
+    )
+  }
+  refuses(() => addStep('a', '/', { keepGitDir: true }), 'invalid_argument', 'keepGitDir')
 })
 
 test('arguments have a default or none', () => {

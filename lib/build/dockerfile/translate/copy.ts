@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import type { Base, CopyStep, Step } from '../../step.ts'
 import { addStep } from '../../steps/add.ts'
 import { copyStep } from '../../steps/copy.ts'
+import { gitSource } from '../../steps/git.ts'
 import type { Lookup } from '../expansion.ts'
 import { Flags } from '../flags.ts'
 import { heredocOf, withoutTabs } from '../heredoc.ts'
@@ -119,7 +120,12 @@ export const add: Translate = (statement, { lookup }) => {
   const given = flags.text('checksum')
   const checksum = given ? expanded(statement, given, lookup) : ''
   const unpack = flags.boolean('unpack')
-  const options = { ...settings, ...(checksum ? { checksum } : {}), ...(unpack === undefined ? {} : { keepArchives: !unpack }) }
+  const options = {
+    ...settings,
+    ...(checksum ? { checksum } : {}),
+    ...(unpack === undefined ? {} : { keepArchives: !unpack }),
+    ...(flags.boolean('keep-git-dir') && paths.some(gitSource) ? { keepGitDir: true } : {}),
+  }
   return [
     ...(paths.length === 0 ? [] : [addStep(paths, destination, options)]),
     ...filesStep(statement, operands, destination, settings, lookup),

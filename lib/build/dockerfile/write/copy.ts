@@ -25,9 +25,13 @@ function operands(words: readonly string[], escaper: Escape): string {
 }
 
 export function addText(step: AddStep, escaper: Escape): string {
-  const { sources, destination, checksum, keepArchives } = step
-  const own = `${checksum === undefined ? '' : ` --checksum=${checksum}`}${keepArchives === undefined ? '' : ` --unpack=${!keepArchives}`}`
-  const words = sources.map((source) => (source.kind === 'url' ? source.url : source.path))
+  const { sources, destination, checksum, keepArchives, keepGitDir } = step
+  const own = [
+    checksum === undefined ? '' : ` --checksum=${checksum}`,
+    keepArchives === undefined ? '' : ` --unpack=${!keepArchives}`,
+    keepGitDir ? ' --keep-git-dir' : '',
+  ].join('')
+  const words = sources.map((source) => (source.kind === 'path' ? source.path : source.url))
   return `ADD${flags(step, escaper)}${own} ${operands([...words, destination], escaper)}`
 }
 
