@@ -21,6 +21,8 @@ const common: Options = {
   clean: false,
   treeshake: false,
   shims: true,
+  // What a person sees of a value has its class's name, not what the bundler made of it.
+  keepNames: true,
 }
 
 const code: Options[] = [

@@ -29,6 +29,7 @@ export {
   type ContainerOptions,
   type ContainerState,
   containers,
+  type FileChange,
   type FileEntry,
   type LogLine,
   type LogOptions,

@@ -6,6 +6,7 @@
 
 #define CHANNEL 3
 #define SIGNAL_KILL 9
+#define SIGNAL_CONTINUE 18
 #define SIGNAL_CHILD 17
 #define PAGE 4096
 /* CLONE_NEWTIME, NS, CGROUP, UTS, IPC, USER, PID and NET: a child that shared memory or a thread group with the agent would end it. */

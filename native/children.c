@@ -6,6 +6,7 @@
 #include "serve.h"
 
 #define WAIT_NO_HANG 1
+#define WAIT_STOPPED 2
 
 struct child {
   uint32_t id;
@@ -176,13 +177,26 @@ static void child_ended(int32_t pid, int32_t status, const uint64_t *usage) {
   }
 }
 
+/* PID 1 of a container ignores what stops a process, except when one of its own traces it and goes away: then it would stay stopped, and
+ * nobody would learn of the container's end. */
+static void child_stopped(int32_t pid) {
+  for (size_t at = 0; at < capacity; at += 1) {
+    struct child *child = &children[at];
+    if (child->pid != 0 && child->runs_init && (child->pid == pid || child->other_pid == pid)) SYS2(kill, pid, SIGNAL_CONTINUE);
+  }
+}
+
 void reap_children(void) {
   struct kernel_usage usage;
   for (;;) {
     int32_t status = 0;
-    long pid = SYS4(wait4, -1, &status, WAIT_NO_HANG | (int)0x40000000 /* __WALL */, &usage);
+    long pid = SYS4(wait4, -1, &status, WAIT_NO_HANG | WAIT_STOPPED | (int)0x40000000 /* __WALL */, &usage);
     if (pid == -EINTR) continue;
     if (pid <= 0) return;
+    if ((status & 0xff) == 0x7f) {
+      child_stopped((int32_t)pid);
+      continue;
+    }
     uint64_t figures[3] = {(uint64_t)(usage.user_seconds * 1000000 + usage.user_micros),
                            (uint64_t)(usage.system_seconds * 1000000 + usage.system_micros), (uint64_t)usage.peak};
     child_ended((int32_t)pid, status, figures);

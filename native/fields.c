@@ -2,6 +2,9 @@
 
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/openat2.h>
+
+#define OPEN_ATTEMPTS 10000
 
 const uint8_t *take(struct fields *fields, size_t length) {
   if (fields->bad || (size_t)(fields->end - fields->at) < length) {
@@ -87,4 +90,15 @@ uint64_t open_flags(uint64_t flags) {
 #else
   return flags;
 #endif
+}
+
+/* A `..` of a path that is kept below its root cannot be followed safely while anything anywhere is renamed or mounted: EAGAIN then asks to
+ * be called again. Several hundred starts a second do both all the time. */
+long open_resolved(int fd, const char *path, void *how, size_t size) {
+  const struct open_how *given = how;
+  int may_race = (given->resolve & (RESOLVE_IN_ROOT | RESOLVE_BENEATH)) != 0 && (given->resolve & RESOLVE_CACHED) == 0;
+  for (int attempt = 1;; attempt += 1) {
+    long opened = SYS4(openat2, fd, path, how, size);
+    if (opened != -EAGAIN || !may_race || attempt >= OPEN_ATTEMPTS) return opened;
+  }
 }

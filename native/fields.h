@@ -25,6 +25,8 @@ const uint8_t *take(struct fields *fields, size_t length);
 int descriptor(struct fields *fields);
 /* The flags of open(2) in this machine's numbers: ops have x86_64's. */
 uint64_t open_flags(uint64_t flags);
+/* openat2(2); `size` bytes of `how` are a struct open_how. */
+long open_resolved(int fd, const char *path, void *how, size_t size);
 /* Puts a file descriptor, or passes an error on. */
 long fill(struct machine *machine, int32_t slot, long fd);
 

@@ -90,7 +90,7 @@ long run_descriptor_op(struct machine *machine, uint16_t code, struct fields *fi
       how.mode = u32(fields);
       how.resolve = u64(fields);
       int32_t out = i32(fields);
-      return CHECKED(fill(machine, out, SYS4(openat2, fd, path, &how, sizeof how)));
+      return CHECKED(fill(machine, out, open_resolved(fd, path, &how, sizeof how)));
     }
     case OP_WRITE_FD: {
       int fd = descriptor(fields);

@@ -7,7 +7,7 @@
 
 static long op_attach(int from, const char *from_path, int root, const char *path, uint64_t resolve) {
   struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = resolve};
-  long to = SYS4(openat2, root, path, &how, sizeof how);
+  long to = open_resolved(root, path, &how, sizeof how);
   if (to < 0) return to;
   uint32_t flags = MOVE_MOUNT_T_EMPTY_PATH | (from_path[0] == '\0' ? MOVE_MOUNT_F_EMPTY_PATH : 0);
   long result = SYS5(move_mount, from, from_path, to, "", flags);

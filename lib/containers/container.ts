@@ -1,10 +1,12 @@
 import type { CgroupStats } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
+import type { FileChange } from '../layers/index.ts'
 import { after, type ContainerSpec, parseDuration, planOf } from '../process/index.ts'
 import type { Plan } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { type SignalName, signalNumber } from '../zygote/index.ts'
+import { changesIn } from './changes.ts'
 import { checkCommandOptions, checkLogOptions, checkStartOptions, checkStopOptions, checkUpdateOptions } from './check.ts'
 import type { ContainerDirectory } from './directory.ts'
 import { launchExec } from './exec.ts'
@@ -284,6 +286,16 @@ export class Container implements AsyncDisposable {
   /** @internal Where its upper is and what lies under it, for whoever makes a layer of it. */
   get parts(): { readonly runtime: Runtime; readonly directory: ContainerDirectory; readonly spec: ContainerSpec } {
     return { runtime: this.#runtime, directory: this.#running.directory, spec: this.#running.spec }
+  }
+
+  /**
+   * What it has written over its image, by path: as `docker diff`. A running container is frozen meanwhile. Rejects with
+   * `container_not_found` when it was removed.
+   */
+  async diff(): Promise<readonly FileChange[]> {
+    if (this.#state === 'removed') throw new StrakeError('container_not_found', `The container ${this.name} is removed.`)
+    const lowers = layerPaths(this.layersBelow.map(({ chainId }) => chainId))
+    return await this.whileFrozen(() => changesIn(this.#runtime, this.#running.directory, lowers))
   }
 
   /** The program that it was made by. */

@@ -118,9 +118,9 @@ export class ContainerFiles {
     if (mode & specialBits) await this.#run(path, [{ op: 'chmod', path, mode }])
   }
 
-  /** The entries of a directory, by name. */
+  /** The entries of a directory, by name; of the one that a link leads to. */
   async list(path: string): Promise<readonly FileEntry[]> {
-    const bytes = await this.#result(path, { op: 'readDir', path: checkPath(path) })
+    const bytes = await this.#result(path, { op: 'readDir', path: `${checkPath(path)}/.` })
     const entries = decodeRecords(bytes).map((record) => entryOf(record, record.name.toString()))
     return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
   }

@@ -1,3 +1,4 @@
+export type { FileChange } from '../layers/index.ts'
 export { checkContainerOptions, checkPlanOptions, checkStartOptions } from './check.ts'
 export * from './container.ts'
 export { ContainerFiles, type FileEntry } from './files.ts'

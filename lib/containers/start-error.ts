@@ -26,7 +26,7 @@ export function explainStart(error: unknown, argv: readonly string[], cwd: strin
     return new StrakeError('command_not_found', `The command '${argv[0] ?? ''}' does not exist in the container.`, {
       hint: argv[0]?.includes('/')
         ? 'Or the interpreter or loader that it names is missing in the image.'
-        : 'It is looked for in the directories of PATH, inside the image.',
+        : 'It is looked for in the directories of PATH, inside the image; the interpreter or loader that it names must be there, too.',
       cause: error,
       details: { command: argv[0], errno },
     })

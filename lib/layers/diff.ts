@@ -40,7 +40,7 @@ export async function* diffEntries(agent: Agent, options: DiffOptions = {}): Asy
   const links = new Map<string, ByteString>()
   const waiting = new FileQueue(agent)
   try {
-    for await (const found of walk(agent, excluded)) {
+    for await (const found of walkTree(agent, excluded)) {
       if (options.signal?.aborted) throw new StrakeError('aborted', 'packing was aborted', { cause: options.signal.reason })
       if (options.whiteouts === false && isWhiteout(found.record)) continue
       for (const { entry, file } of entriesOf(found, links, options)) yield* waiting.add(entry, file)
@@ -51,8 +51,8 @@ export async function* diffEntries(agent: Agent, options: DiffOptions = {}): Asy
   }
 }
 
-/** Depth first, names in order of their bytes. */
-async function* walk(agent: Agent, excluded: ReadonlySet<ByteString>): AsyncGenerator<Found, void, void> {
+/** What is in the root of an agent: depth first, names in order of their bytes. */
+export async function* walkTree(agent: Agent, excluded: ReadonlySet<ByteString> = new Set()): AsyncGenerator<Found, void, void> {
   const [root] = await readMany(agent, [''])
   const stack = [childrenOf('', root ?? [], excluded)]
   const read = new Map<ByteString, FileRecord[]>()

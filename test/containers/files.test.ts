@@ -20,6 +20,17 @@ test('each kind of file is told', async () => {
   assert.is((await container.fs.stat('/dev/null')).type, 'character-device')
 })
 
+test('a link to a directory is listed as the directory, a file is none', async () => {
+  await using container = await built.start({ cmd: ['sleep', '600'] })
+  assert.equal(await container.fs.list('/d/link'), await container.fs.list('/etc'))
+  await container.exec('ln -s /missing /d/nowhere; ln -s file /d/to-file', { check: true })
+  for (const path of ['/d/file', '/d/to-file'])
+    assert.is((await rejection(container.fs.list(path), 'kernel_refused')).details?.errno, 'ENOTDIR')
+  assert.is((await rejection(container.fs.list('/d/nowhere'), 'kernel_refused')).details?.errno, 'ENOENT')
+  await container.stop({ grace: 100 })
+  assert.equal((await container.fs.list('/d/link')).length > 5, true)
+})
+
 test('what is no regular file is neither read nor written, and keeps nobody waiting', async () => {
   await using container = await built.start({ cmd: ['sleep', '600'] })
   for (const path of ['/d/fifo', '/dev/zero']) {

@@ -386,6 +386,7 @@ int main(int count, char **words) {
   else if (strcmp(what, "entries") == 0) entries(words[2], atol(words[3]));
   else if (strcmp(what, "zombies") == 0) zombies(atol(words[2]));
   else if (strcmp(what, "deaf") == 0) deaf();
+  else if (strcmp(what, "attach") == 0) say("attach", ptrace(PTRACE_ATTACH, atoi(words[2]), 0, 0));
   else return 2;
   return 0;
 }

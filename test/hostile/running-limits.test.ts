@@ -80,6 +80,18 @@ test('R13: nothing inside kills or stops PID 1, which reaps 2,000 orphans', asyn
   assert.ok(Number(left) < 3, `${left} zombies`)
 })
 
+test('R13: one who traces PID 1 and goes away leaves it running, and the end is told', async () => {
+  for (const userns of ['shared', 'private'] as const) {
+    await using container = await (await arena()).start({ cmd: ['sh', '-c', 'sleep 2; exit 5'], userns })
+    for (let time = 0; time < 5; time += 1) {
+      const { stdout } = await container.exec(['/probe', 'attach', '1'], { timeout: 10_000, check: true })
+      // It may as long as PID 1 has no more capabilities than it.
+      assert.equal(outcomes(stdout).get('attach'), 'done')
+    }
+    assert.equal((await container.wait()).exitCode, 5)
+  }
+})
+
 test('R13: what outlives the command and holds its stdout open does not keep the result waiting', async () => {
   const since = Date.now()
   const thrown = await (await arena()).exec('(sleep 30 &) ; echo done', { timeout: 20_000 })
