@@ -44,7 +44,7 @@ function serve(directory: string, request: IncomingMessage, response: ServerResp
       ...(request.headers['content-encoding'] ? { HTTP_CONTENT_ENCODING: request.headers['content-encoding'] } : {}),
       ...(request.headers['git-protocol'] ? { GIT_PROTOCOL: String(request.headers['git-protocol']) } : {}),
     },
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'ignore'],
   })
   request.pipe(child.stdin)
   const pieces: Buffer[] = []

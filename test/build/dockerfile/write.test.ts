@@ -66,6 +66,7 @@ const said: Readonly<Record<string, ImageBuilder>> = {
       ssh({ id: 'x', target: '/s.sock', required: true }),
     ],
   }),
+  repositories: base.add(['git@example.org:app.git#v1:src', 'https://example.org/x.git'], '/src/', { keepGitDir: true, exclude: ['*.md'] }),
   'stages on stages': image(builder)
     .run('1')
     .copy('/a', '/b', { from: image(builder).run('2') }),
