@@ -6,7 +6,7 @@ import type { Cgroup } from './cgroup.ts'
 import { errnoOf, groupsIn, read, refused } from './files.ts'
 import { type Controller, layoutOf } from './hierarchy.ts'
 import { checkLimits, type Limits } from './limits.ts'
-import { ownerName } from './owner.ts'
+import { ownerName, ownId } from './owner.ts'
 import { makeDirectory, placeV1 } from './place-v1.ts'
 import { controllersOf, enable, placeV2 } from './place-v2.ts'
 import { sweep } from './sweep.ts'
@@ -29,12 +29,14 @@ export interface Cgroups {
    * see `enforced`, and `rlimitsFor`. Throws `not_delegated`, `invalid_argument`, `name_in_use`, `kernel_refused`.
    */
   create(id: string, limits?: Limits, options?: { readonly accounting?: boolean }): Cgroup
+  /** Removes the groups of owners that are gone, and whatever still runs in them. Never rejects. */
+  sweep(): Promise<void>
   /** Removes the owner's directory, and the one that owners have in common, if no group is left in them. `create` makes them anew. */
   close(): void
 }
 
 export interface CgroupsOptions {
-  /** The pid of the process with which the groups end. Default: this process. */
+  /** The pid of the process, or the id of the thread, with which the groups end. Default: this process; in a worker that thread. */
   readonly owner?: number
 }
 
@@ -45,7 +47,7 @@ export interface CgroupsOptions {
  * const cgroups = await openCgroups()
  * const group = cgroups.create('web', { memory: 256 * 2 ** 20, pids: 100 })
  */
-export async function openCgroups({ owner = process.pid }: CgroupsOptions = {}): Promise<Cgroups> {
+export async function openCgroups({ owner = ownId() }: CgroupsOptions = {}): Promise<Cgroups> {
   if (process.platform !== 'linux') return none('cgroups are a facility of Linux', undefined)
   const layout = layoutOf(read('/proc/self/mountinfo') ?? '', read('/proc/self/cgroup') ?? '', controllersOf)
   if (layout.kind === 'none') return none('no cgroup file system is mounted', advice('unmounted', []))
@@ -54,7 +56,8 @@ export async function openCgroups({ owner = process.pid }: CgroupsOptions = {}):
   if (layout.kind === 'v2') {
     const place = placeV2(layout.hierarchy)
     if ('problem' in place) return none(place.problem, advice('v2', []))
-    await sweep([place.parent])
+    const clean = (): Promise<void> => sweep([place.parent])
+    await clean()
     const directory = `${place.parent}/${name}`
     const ready = (): void => {
       makeDirectory('memory', directory)
@@ -62,7 +65,7 @@ export async function openCgroups({ owner = process.pid }: CgroupsOptions = {}):
       enable(directory)
     }
     const found = place.available
-    return opened('v2', found, ['memory', 'cpu', 'pids', 'cpuset', 'io'], [directory], (id, limits) => {
+    return opened('v2', found, ['memory', 'cpu', 'pids', 'cpuset', 'io'], [directory], clean, (id, limits) => {
       try {
         return GroupV2.create(directory, id, limits, found)
       } catch (error) {
@@ -76,11 +79,17 @@ export async function openCgroups({ owner = process.pid }: CgroupsOptions = {}):
 
   const place = placeV1(layout.hierarchies)
   if (place.problem !== undefined) return none(place.problem, advice('v1', [...layout.hierarchies.keys()]))
-  await sweep([...new Set(place.parents.values())])
+  const clean = (): Promise<void> => sweep([...new Set(place.parents.values())])
+  await clean()
   const parents = new Map([...place.parents].map(([controller, parent]) => [controller, `${parent}/${name}`] as const))
   const found = new Set(parents.keys())
-  return opened('v1', found, ['memory', 'cpu', 'cpuacct', 'pids', 'cpuset', 'freezer'], [...parents.values()], (id, limits, accounting) =>
-    GroupV1.create(parents, id, limits, accounting),
+  return opened(
+    'v1',
+    found,
+    ['memory', 'cpu', 'cpuacct', 'pids', 'cpuset', 'freezer'],
+    [...parents.values()],
+    clean,
+    (id, limits, accounting) => GroupV1.create(parents, id, limits, accounting),
   )
 }
 
@@ -89,6 +98,7 @@ function opened(
   found: ReadonlySet<Controller>,
   wanted: readonly Controller[],
   directories: readonly string[],
+  clean: () => Promise<void>,
   make: (id: string, limits: Limits, accounting: boolean) => Cgroup,
 ): Cgroups {
   const missing = wanted.filter((controller) => !found.has(controller))
@@ -120,6 +130,7 @@ function opened(
       checkLimits(limits)
       return make(id, limits, accounting)
     },
+    sweep: clean,
     close,
   }
 }
@@ -142,6 +153,7 @@ function none(problem: string, fix: string | undefined): Cgroups {
     create(id) {
       throw new StrakeError('not_delegated', `the cgroup ${id} cannot be made: ${problem}`, { hint: fix })
     },
+    sweep: () => Promise.resolve(),
     close() {},
   }
 }

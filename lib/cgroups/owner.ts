@@ -1,4 +1,5 @@
 import { readFileSync, readlinkSync } from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
 import { errnoOf } from './files.ts'
 
 /** The directory below a group where every Strake of this machine and user makes its own. */
@@ -13,6 +14,16 @@ function statOf(pid: number): { state: string; startTime: string } | undefined {
     return { state: fields[0] ?? '', startTime: fields[19] ?? '' }
   } catch {
     return undefined
+  }
+}
+
+/** This process; in a worker thread, which may be terminated while the process lives, that thread (proc(5) knows it by its id as well). */
+export function ownId(): number {
+  if (isMainThread) return process.pid
+  try {
+    return Number.parseInt(readFileSync('/proc/thread-self/stat', 'latin1'), 10)
+  } catch {
+    return process.pid
   }
 }
 

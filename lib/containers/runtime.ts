@@ -210,7 +210,9 @@ export class Runtime {
     const now = performance.now()
     if (now < this.#nextSweep) return
     this.#nextSweep = now + sweptEvery
-    this.#sweep().catch(() => undefined)
+    this.#sweep()
+      .then(() => this.cgroups.sweep())
+      .catch(() => undefined)
   }
 
   /** A worker thread of this process has ended: what it was killed with is swept once its zygote has gone. */

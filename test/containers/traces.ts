@@ -78,15 +78,16 @@ function directoriesIn(path: string): string[] {
   }
 }
 
-/** The control groups that this process has made for its containers, in whichever hierarchy: `…/strake/<namespace>-<pid>-<start>/<group>`. */
-export function ownCgroups(directory = '/sys/fs/cgroup'): string[] {
-  return directoriesIn(directory).flatMap((path) =>
-    path.endsWith('/strake')
-      ? directoriesIn(path)
-          .filter((owner) => owner.split('/').at(-1)?.split('-')[1] === String(process.pid))
-          .flatMap(directoriesIn)
-      : ownCgroups(path),
-  )
+/** The directories of all who make control groups, in whichever hierarchy: `…/strake/<namespace>-<pid>-<start>`. */
+export function cgroupOwners(directory = '/sys/fs/cgroup'): string[] {
+  return directoriesIn(directory).flatMap((path) => (path.endsWith('/strake') ? directoriesIn(path) : cgroupOwners(path)))
+}
+
+/** The control groups that this process has made for its containers: `…/strake/<namespace>-<pid>-<start>/<group>`. */
+export function ownCgroups(): string[] {
+  return cgroupOwners()
+    .filter((owner) => owner.split('/').at(-1)?.split('-')[1] === String(process.pid))
+    .flatMap(directoriesIn)
 }
 
 async function traces(): Promise<Traces> {

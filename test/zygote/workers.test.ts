@@ -1,12 +1,13 @@
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as assert from 'uvu/assert'
 import { image } from '../../lib/index.ts'
 import { defaultRoot } from '../../lib/store/index.ts'
-import { processesWith, settled } from '../containers/traces.ts'
+import { cgroupOwners, processesWith, settled } from '../containers/traces.ts'
 import { assertNoMoreFds, quietFds } from '../support/fds.ts'
+import { cgroupVersion, isRoot } from '../support/machine.ts'
 import { test } from '../support/uvu.ts'
 
 const file = new URL('./fixtures/worker.ts', import.meta.url).href
@@ -63,14 +64,20 @@ test('a worker that is terminated takes its own containers along, and nobody els
   assert.equal(warnings, [])
 })
 
-test('the directories of workers that were terminated go by themselves, while the process goes on', async () => {
+test('the directories and control groups of workers that were terminated go by themselves, while the process goes on', async () => {
   await using own = await (await image('host').build()).start({ cmd: ['sleep', '1000'] })
   const others = (): string[] => readdirSync(join(defaultRoot(), 'containers')).filter((name) => !name.startsWith(own.id.slice(0, 12)))
   const workers = Array.from({ length: 3 }, (_, index) => work(`gone-${index}`, false))
   await Promise.all(workers.map((each) => once(each, 'message')))
   assert.ok(others().length >= 6, `${others().length} directories`)
+  // Other processes of this machine make groups of their own meanwhile.
+  const ofThreads = new Set(readdirSync('/proc/self/task').filter((id) => id !== String(process.pid)))
+  const theirs = cgroupOwners().filter((path) => ofThreads.has(path.split('/').at(-1)?.split('-')[1] ?? ''))
+  if (isRoot && cgroupVersion > 0) assert.ok(theirs.length >= 3, `${theirs.length} owners of groups`)
   await Promise.all(workers.map((each) => each.terminate()))
   assert.equal(await settled(others, (names) => names.length === 0, 10_000), [])
+  const left = (): string[] => theirs.filter((each) => existsSync(each))
+  assert.equal(await settled(left, (names) => names.length === 0, 10_000), [])
   assert.is((await own.exec(['echo', 'still here'])).stdout, 'still here\n')
 })
 
