@@ -117,8 +117,9 @@ export class ImageBuilder {
   }
 
   /**
-   * Adds files as ADD of a Dockerfile does: paths of the build context as `copy`, but tar archives (plain, gzip, zstd) are unpacked into the
-   * destination; URLs (http, https) are downloaded. `build()` rejects with `digest_mismatch` when `checksum` says otherwise.
+   * Adds files as ADD of a Dockerfile does: paths of the build context as `copy`, but tar archives (plain, or compressed by gzip, zstd, xz,
+   * bzip2) are unpacked into the destination; URLs (http, https) are downloaded; of Git repositories (`https://….git#ref:directory`, `git@…`) the files of
+   * a commit are added. `build()` rejects with `digest_mismatch` when `checksum` says otherwise.
    *
    * @example image('scratch').add('rootfs.tar.gz', '/').add('https://example.org/tool', '/usr/bin/', { checksum: 'sha256:…', chmod: 0o755 })
    */

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { decompress, directoryEntries, type LayerLimits, layerMediaType, storeLayer, walkTar } from '../layers/index.ts'
+import { decompressArchive, directoryEntries, type LayerLimits, layerMediaType, storeLayer, walkTar } from '../layers/index.ts'
 import { type ByteStream, type Digest, type Store, toDigest } from '../store/index.ts'
 import type { ExecutionConfig } from './config.ts'
 import type { ImageData } from './image.ts'
@@ -18,14 +18,14 @@ export interface RootfsOptions {
 }
 
 /**
- * Makes an image of one layer from a tar of a root file system, plain, gzip or zstd. Rejects as `walkTar` does, and the store is then as before. The
+ * Makes an image of one layer from a tar of a root file system, plain or compressed by gzip, zstd, xz or bzip2. Rejects as `walkTar` does, and the store is then as before. The
  * same tar gives the same image.
  */
 export async function importRootfsTar(store: Store, stream: ByteStream, options: RootfsOptions = {}): Promise<ImageData> {
   return await importing(
     store,
     async () => {
-      const { digest, size } = await store.blobs.put(checkedTar(decompress(stream, options.limits), options.limits))
+      const { digest, size } = await store.blobs.put(checkedTar(decompressArchive(stream, options.limits), options.limits))
       return await putRootfs(store, { digest, size }, options)
     },
     ({ descriptor }) => [descriptor],

@@ -166,6 +166,8 @@ for (const [what, command] of [
   ['plain', []],
   ['gzip', ['gzip']],
   ['zstd', ['zstd', '-q', '--rm']],
+  ['xz', ['xz']],
+  ['bzip2', ['bzip2']],
 ] as const) {
   test(`a root file system comes from a tar, ${what}; its diffID is that of the tar`, async () => {
     if (command[0] !== undefined && !has(command[0])) return skip(`${command[0]} is not installed`)

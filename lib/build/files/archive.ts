@@ -1,7 +1,6 @@
 import { StrakeError } from '../../errors/index.ts'
-import { type LayerEntry, printable, walkTar } from '../../layers/index.ts'
+import { decompressArchive, type LayerEntry, printable, walkTar } from '../../layers/index.ts'
 import type { ByteStream } from '../../store/index.ts'
-import { decompressed } from './decompressor.ts'
 import type { BytePath } from './entry.ts'
 import type { Owner } from './owner.ts'
 
@@ -11,12 +10,21 @@ function archiveInvalid(name: string, why: string): StrakeError {
   return new StrakeError('context_invalid', `the archive ${printable(name)} ${why}`, { details: { path: name } })
 }
 
+function unreadable(name: string, error: StrakeError): StrakeError {
+  return new StrakeError('context_invalid', `the archive ${printable(name)} cannot be looked into: ${error.message.split('\n')[0]}`, {
+    cause: error,
+    hint: `${error.hint}, or add it with keepArchives: true and unpack it by a run`,
+    details: { ...error.details, path: name },
+  })
+}
+
 /** Whether a file is a tar, compressed by gzip, zstd, xz, bzip2 or not: told by its bytes, whatever its name says. */
 export async function isArchive(name: string, content: ByteStream): Promise<boolean> {
   try {
-    for await (const _ of walkTar(decompressed(name, content))) return true
+    for await (const _ of walkTar(decompressArchive(content))) return true
     return false
   } catch (error) {
+    if (error instanceof StrakeError && error.details?.program !== undefined) throw unreadable(name, error)
     if (error instanceof StrakeError && (error.code === 'layer_invalid' || error.code === 'limit_exceeded')) return false
     throw error
   }
@@ -57,7 +65,7 @@ export async function* archiveEntries(
   destination: BytePath,
   owner: Owner | undefined,
 ): AsyncGenerator<LayerEntry> {
-  for await (const entry of walkTar(decompressed(name, content))) {
+  for await (const entry of walkTar(decompressArchive(content))) {
     const path = placed(name, entry.path, destination)
     if (path === '') continue
     const { type, mode, mtime, xattrs, major, minor, size } = entry

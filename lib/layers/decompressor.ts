@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { StrakeError } from '../../errors/index.ts'
-import { decompress, defaultLimits, layerInvalid, limitExceeded, printable } from '../../layers/index.ts'
-import type { ByteStream } from '../../store/index.ts'
+import { StrakeError } from '../errors/index.ts'
+import type { ByteStream } from '../store/index.ts'
+import { decompress, ratioFloor } from './decompress.ts'
+import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
 
 /** A program of this machine that decompresses from its input to its output. */
 interface Program {
@@ -13,7 +14,7 @@ interface Program {
   readonly magic: Buffer
 }
 
-/** What the Dockerfile reference has ADD unpack and Node does not. Docker, too, has xz done by the program of that name. */
+/** What archives of root file systems may be compressed by and layers never are. Docker, too, has xz done by the program of that name. */
 const programs: readonly Program[] = [
   {
     name: 'xz',
@@ -25,16 +26,11 @@ const programs: readonly Program[] = [
 ]
 
 const longestMagic = 6
-/** From here on a ratio says something. */
-const ratioFloor = 256 * 1024 * 1024
-
 /**
- * An archive with its compression taken away, told by its first bytes: gzip, zstd, xz, bzip2 or none. Rejects as `decompress` does, and with
- * `context_invalid` where a program is missing.
- *
- * @param path as messages name it
+ * Decompresses an archive that is no layer: gzip, zstd, xz, bzip2 or none, told by its first bytes. Rejects as `decompress` does; where this machine
+ * has not the program that it takes, with `layer_invalid` whose details name the `program`.
  */
-export async function* decompressed(path: string, content: ByteStream): AsyncGenerator<Buffer, void, void> {
+export async function* decompressArchive(content: ByteStream, limits: Partial<LayerLimits> = {}): AsyncGenerator<Buffer, void, void> {
   const source = Readable.from(content, { objectMode: true })
   try {
     const held: Buffer[] = []
@@ -50,7 +46,7 @@ export async function* decompressed(path: string, content: ByteStream): AsyncGen
     const start = Buffer.concat(held.map((each) => each.subarray(0, longestMagic))).subarray(0, longestMagic)
     const whole = restOf(held, pieces)
     const program = programs.find(({ magic }) => start.subarray(0, magic.length).equals(magic))
-    yield* program ? through(program, path, whole) : decompress(whole)
+    yield* program ? through(program, whole, withDefaults(limits)) : decompress(whole, limits)
   } finally {
     source.destroy()
   }
@@ -61,8 +57,8 @@ async function* restOf(held: readonly Buffer[], pieces: AsyncIterator<Uint8Array
   for (let next = await pieces.next(); !next.done; next = await pieces.next()) yield Buffer.from(next.value)
 }
 
-async function* through({ name, args, pack }: Program, path: string, content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const { layerBytes, compressionRatio } = defaultLimits
+async function* through({ name, args, pack }: Program, content: AsyncIterable<Buffer>, limits: LayerLimits): AsyncGenerator<Buffer> {
+  const { layerBytes, compressionRatio } = limits
   let taken = 0
   let given = 0
   const child = spawn(name, args, { stdio: ['pipe', 'pipe', 'ignore'], env: { PATH: process.env.PATH } })
@@ -88,7 +84,7 @@ async function* through({ name, args, pack }: Program, path: string, content: As
       yield piece
     }
     const end = await ended
-    if (end instanceof Error) throw notStarted(name, pack, path, end)
+    if (end instanceof Error) throw notStarted(name, pack, end)
     const error = await fed
     if (error) throw error
     if (end !== 0) throw layerInvalid(`the ${name} data is damaged, cut short or followed by something else`)
@@ -99,12 +95,12 @@ async function* through({ name, args, pack }: Program, path: string, content: As
   }
 }
 
-function notStarted(name: string, pack: string, path: string, cause: Error): StrakeError {
+function notStarted(name: string, pack: string, cause: Error): StrakeError {
   const isMissing = 'code' in cause && cause.code === 'ENOENT'
   const why = isMissing ? 'this machine has no such program' : 'that cannot be started'
-  return new StrakeError('context_invalid', `${printable(path)} is compressed by ${name}, and ${why}`, {
+  return new StrakeError('layer_invalid', `it is compressed by ${name}, and ${why}`, {
     cause,
-    hint: `install it (Debian: apt-get install ${pack}), or add the file with keepArchives: true and unpack it by a run`,
-    details: { path, program: name },
+    hint: `install it (Debian: apt-get install ${pack}), or compress the archive by gzip or zstd`,
+    details: { program: name },
   })
 }
