@@ -17,6 +17,7 @@ export const peers = [
   { group: 'test', command: 'mmdebstrap', pack: 'mmdebstrap', why: 'makes the Debian file system that is built upon' },
   { group: 'test', command: 'zstd', pack: 'zstd', why: 'makes and checks compressed tar files' },
   { group: 'test', command: 'xz', pack: 'xz-utils', why: 'unpacks archives that add is given, and makes them' },
+  { group: 'test', command: 'git', pack: 'git', why: 'fetches repositories that add is given, and serves them' },
   { group: 'test', command: 'bzip2', pack: 'bzip2', why: 'the same' },
   { group: 'test', command: 'tar', pack: 'tar', why: 'the other opinion on tar files' },
   { group: 'test', command: 'bsdtar', pack: 'libarchive-tools', why: 'a third opinion on tar files' },
