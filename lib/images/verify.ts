@@ -7,6 +7,7 @@ import { algorithmOf, blobKey, type Digest, failedWith, type HoldKey, hexOf, typ
 import { removeSnapshots, snapshotsIn } from './collect.ts'
 import { measureTree, recordedMeasure, recordMeasure } from './measure.ts'
 import { type SurveyedImage, surveyImages } from './survey.ts'
+import { removeStaleTransfers } from './transfer-records.ts'
 
 export interface VerifyOptions {
   /**
@@ -218,5 +219,7 @@ async function mend(
       },
     ),
   )
+  // What a push has learnt from a damaged layer goes with it.
+  if (mended.size > 0) await removeStaleTransfers(store)
   return mended
 }

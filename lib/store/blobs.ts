@@ -195,7 +195,9 @@ export class Blobs {
       throw new StrakeError('limit_exceeded', `blob ${digest} has ${size} bytes; at most ${maxSize} are read into memory`, {
         details: { limit: 'blobBytes', maximum: maxSize, size },
       })
-    const bytes = await readFile(this.path(digest))
+    const bytes = await readFile(this.path(digest)).catch((error: unknown) => {
+      throw failedWith(error, 'ENOENT') ? missing(digest) : error
+    })
     if (digestOf(bytes, algorithmOf(digest)) !== digest) {
       throw new StrakeError('store_invalid', `the content of blob ${digest} has changed on disk`, {
         hint: `delete ${this.path(digest)} and fetch or build it again`,

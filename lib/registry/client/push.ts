@@ -2,14 +2,16 @@ import { createReadStream } from 'node:fs'
 import { StrakeError } from '../../errors/index.ts'
 import {
   familiarReference,
+  goneBlob,
   type ImageData,
   kindOf,
   layerMediaTypeOf,
   type Manifest,
   parseManifest,
   parseReference,
+  soundBlob,
 } from '../../images/index.ts'
-import { blobKey, type Descriptor, type Digest, digestOf, type Store } from '../../store/index.ts'
+import { type ByteStream, blobKey, type Descriptor, type Digest, digestOf, failedWith, type Store } from '../../store/index.ts'
 import { manifestName, oneOf, parallelOf, rejection } from './check.ts'
 import { checkCompression } from './compress.ts'
 import { withCompressed } from './compressed.ts'
@@ -48,11 +50,11 @@ interface Push {
 /**
  * Sends an image to a registry under a tag: the blobs that it lacks, then the manifest. Layers that the store has uncompressed are compressed on their
  * way. Rejects with `invalid_reference`, `invalid_argument`, `registry_…`, `image_not_found` (no index with it, for `platform: 'all'`), `store_invalid`,
- * `digest_mismatch` (a reference with a digest that the image has not), `aborted`.
+ * `digest_mismatch` (a reference with a digest that the image has not; a layer that has changed on the disk), `aborted`.
  */
 export async function pushImage(
   store: Store,
-  image: Pick<ImageData, 'digest' | 'descriptor'>,
+  image: Pick<ImageData, 'digest' | 'descriptor'> & Partial<Pick<ImageData, 'id' | 'layers'>>,
   reference: string,
   options: PushOptions = {},
 ): Promise<PushResult> {
@@ -65,8 +67,11 @@ export async function pushImage(
     throw new StrakeError('invalid_argument', 'chunkSize is a number of bytes')
   oneOf('platform', options.platform, ['all'], 'all')
   const { control, unlink } = linked(options.signal)
-  using _ = store.hold()
+  using hold = store.hold()
   try {
+    // All at once, and before anything is read: a collector of another process takes whichever of them nobody holds.
+    const parts = [...(image.id ? [image.id] : []), ...(image.layers ?? []).map(({ digest }) => digest)]
+    await hold.keep(...[image.digest, ...parts].map(blobKey))
     const repository = new Repository(target.domain, target.repository, { ...options, signal: control.signal }, 'push')
     const sent = { blobs: 0, bytes: 0 }
     const push: Push = { store, repository, options, compression, control, records: new Records(store), sent }
@@ -111,6 +116,7 @@ type Json = Record<string, unknown>
 
 /** Sees to it that the registry has all that a manifest points to. Resolves to the manifest as it is to be there; it is not sent yet. */
 async function pushManifest(push: Push, descriptor: Descriptor): Promise<MadeManifest> {
+  await push.store.note(blobKey(descriptor.digest))
   const bytes = await push.store.blobs.read(descriptor.digest)
   const parsed = parseManifest(bytes, descriptor.mediaType, { artifacts: true })
   const same = { digest: descriptor.digest, mediaType: descriptor.mediaType, bytes }
@@ -205,7 +211,7 @@ async function pushBlob(push: Push, blob: Descriptor, kind: 'layer' | 'config'):
   throwIfAborted(push.control.signal)
   const target = kind === 'layer' && kindOf(blob.mediaType) === 'layer' ? targetOf(push, blob) : undefined
   if (target === undefined) {
-    if (!(await isThere(push, blob, kind))) await send(push, blob, kind, blobFile(push.store, blob))
+    if (!(await isThere(push, blob, kind))) await send(push, blob, kind)
     return blob
   }
   const known = await push.records.compressed(blob.digest, target.compression)
@@ -226,10 +232,6 @@ async function pushBlob(push: Push, blob: Descriptor, kind: 'layer' | 'config'):
   )
 }
 
-function blobFile(store: Store, { digest }: Descriptor): string {
-  return store.blobs.path(digest)
-}
-
 /** Whether the registry has a blob, in this repository or, taken over from there, in another one. */
 async function isThere(push: Push, blob: Descriptor, kind: 'layer' | 'config'): Promise<boolean> {
   if (!(await push.repository.hasBlob(blob.digest))) return false
@@ -238,9 +240,10 @@ async function isThere(push: Push, blob: Descriptor, kind: 'layer' | 'config'): 
   return true
 }
 
-async function send(push: Push, blob: Descriptor, kind: 'layer' | 'config', path: string): Promise<void> {
+/** @param made the file that a layer was compressed to; without one the blob is sent as the store has it */
+async function send(push: Push, blob: Descriptor, kind: 'layer' | 'config', made?: string): Promise<void> {
   const { repository, records, options, store } = push
-  if (path === blobFile(store, blob) && (await store.blobs.size(blob.digest)) !== blob.size)
+  if (made === undefined && (await store.blobs.size(blob.digest)) !== blob.size)
     throw new StrakeError('store_invalid', `the blob ${blob.digest} is not in the store as its manifest says`, {
       details: { digest: blob.digest },
     })
@@ -251,15 +254,31 @@ async function send(push: Push, blob: Descriptor, kind: 'layer' | 'config', path
     {
       digest: blob.digest,
       size: blob.size,
-      open: (start, end) => createReadStream(path, { start, end: end - 1, highWaterMark: 512 * 1024 }),
+      open: (start, end) => part(made ?? store.blobs.path(blob.digest), blob.digest, start, end),
       onBytes: (bytes) => tell(push, 'upload', kind, blob, bytes),
     },
     { mountFrom, chunkSize: options.chunkSize },
-  )
+  ).catch(async (error: unknown) => {
+    // A registry refuses what is not what it is called: then it is said why, by reading it once more.
+    if (made === undefined && error instanceof StrakeError && error.code === 'registry_protocol') await soundness(store, blob.digest)
+    throw error
+  })
   if (how === 'uploaded') {
     push.sent.blobs += 1
     push.sent.bytes += blob.size
   }
   tell(push, how === 'mounted' ? 'mounted' : 'done', kind, blob, blob.size)
   if (kind === 'layer') await records.noteRepository(repository.host, blob.digest, repository.name)
+}
+
+async function* part(path: string, digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(path, { start, end: end - 1, highWaterMark: 512 * 1024 }) as ByteStream & AsyncIterable<Uint8Array>
+  } catch (error) {
+    throw failedWith(error, 'ENOENT') ? goneBlob(digest, error) : error
+  }
+}
+
+async function soundness(store: Store, digest: Digest): Promise<void> {
+  for await (const _ of soundBlob(store, digest));
 }

@@ -22,13 +22,14 @@ export class Records {
     this.#store = store
   }
 
+  /** What a layer became, by whoever made sure that it was that layer: an index or manifest that the registry has with it is taken for the image. */
   async compressed(diffId: Digest, compression: string): Promise<CompressedLayer | undefined> {
-    const { digest, size } = await this.#read(this.#compressedPath(diffId, compression))
-    return isDigest(digest) && typeof size === 'number' && Number.isSafeInteger(size) ? { digest, size } : undefined
+    const { digest, size, isSound } = await this.#read(this.#compressedPath(diffId, compression))
+    return isSound === true && isDigest(digest) && typeof size === 'number' && Number.isSafeInteger(size) ? { digest, size } : undefined
   }
 
   async noteCompressed(diffId: Digest, compression: string, { digest, size }: CompressedLayer): Promise<void> {
-    await this.#write(this.#compressedPath(diffId, compression), { digest, size })
+    await this.#write(this.#compressedPath(diffId, compression), { digest, size, isSound: true })
   }
 
   /** Repositories of a host that were seen to have a blob, the latest first. */
