@@ -1,25 +1,45 @@
-import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
-import { type Descriptor, type Digest, failedWith, ownedName, refNameAnnotation, writing } from '../store/index.ts'
+import { type ByteStream, type Descriptor, type Digest, failedWith, ownedName, refNameAnnotation, writing } from '../store/index.ts'
 import { parseLayoutIndex } from './layout.ts'
 import { indexMediaType } from './media-types.ts'
 
 /** Writes an OCI image layout that is a directory (image-spec, image-layout.md): a new one, or one that others have written to. */
 export class LayoutWriter {
   readonly #path: string
+  readonly #added: string[] = []
+  /** Directories, the outermost first. */
+  readonly #made: string[] = []
 
   constructor(path: string) {
-    this.#path = path
+    this.#path = resolve(path)
   }
 
-  /** Copies a blob, unless it is there. It gets its name when it is whole. */
-  async addBlob(digest: Digest, source: string, signal?: AbortSignal): Promise<void> {
+  /** Writes a blob, unless it is there. It gets its name when it is whole. */
+  async addBlob(digest: Digest, open: () => ByteStream, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw new StrakeError('aborted', 'saving was aborted', { cause: signal.reason })
     const path = join(this.#path, 'blobs', ...digest.split(':'))
     if (await isThere(path)) return
-    await writing(() => mkdir(dirname(path), { recursive: true }), this.#path)
-    await this.#replace(path, (temporary) => copyFile(source, temporary))
+    await this.#makeDirectory(dirname(path))
+    await this.#replace(path, (temporary) => writeFile(temporary, open()))
+    this.#added.push(path)
+  }
+
+  async #makeDirectory(path: string): Promise<void> {
+    const first = await writing(() => mkdir(path, { recursive: true }), this.#path)
+    if (first === undefined) return
+    const made = [path]
+    for (let each = path; each !== first && each !== dirname(each); made.unshift(each)) each = dirname(each)
+    this.#made.push(...made)
+  }
+
+  /** Takes away what has been added to a directory that is no layout yet; in one that is, it may be somebody else's by now. Never rejects. */
+  async undo(): Promise<void> {
+    if (await isThere(join(this.#path, 'index.json')).catch(() => true)) return
+    for (const path of this.#added.splice(0)) await rm(path, { force: true }).catch(() => undefined)
+    // One that others have put something into stays.
+    for (const path of this.#made.splice(0).reverse()) await rmdir(path).catch(() => undefined)
   }
 
   /** Adds entries to `index.json`, last of all. A name is taken from whatever had it. */

@@ -7,6 +7,7 @@ import { LayoutWriter } from './layout-writer.ts'
 import { indexMediaType } from './media-types.ts'
 import { formatPlatform, matchesPlatform, type Platform } from './platform.ts'
 import { familiarReference, formatReference, parseReference } from './reference.ts'
+import { soundBlob } from './sound.ts'
 import { surveyBlobs } from './survey.ts'
 import { type Compress, checkTarget, type SaveTarget, writeOut } from './write-out.ts'
 
@@ -38,7 +39,10 @@ export function checkSaveOptions(options: { readonly signal?: unknown; readonly 
   if (options.tags !== undefined && !Array.isArray(options.tags)) throw invalidOption('tags must be a list of names.')
 }
 
-/** Writes an image into a file (whole or not at all) or a stream, so that other programs can load it. The same image gives the same bytes. */
+/**
+ * Writes an image into a file (whole or not at all) or a stream, so that other programs can load it. The same image gives the same bytes. Rejects with
+ * `store_invalid` where it lacks a blob, with `digest_mismatch` where one has changed on the disk.
+ */
 export async function saveImage(store: Store, image: ImageData, target: SaveTarget, options: SaveOptions = {}): Promise<void> {
   checkSaveOptions(options)
   checkTarget(target)
@@ -105,11 +109,16 @@ async function saveLayout(
   if (typeof target !== 'string' || (options.compress !== undefined && options.compress !== 'none'))
     throw new StrakeError('invalid_argument', "format 'oci' is a directory: it is written to a path, and not compressed")
   const layout = new LayoutWriter(target)
-  for (const digest of blobs) {
-    await sizeOf(store, digest)
-    await layout.addBlob(digest, store.blobs.path(digest), options.signal)
+  try {
+    for (const digest of blobs) {
+      await sizeOf(store, digest)
+      await layout.addBlob(digest, () => soundBlob(store, digest), options.signal)
+    }
+    await layout.addManifests(entriesFor(root, tags))
+  } catch (error) {
+    await layout.undo()
+    throw error
   }
-  await layout.addManifests(entriesFor(root, tags))
 }
 
 async function* ociEntries(store: Store, root: Descriptor, chosen: ImageData, tags: readonly Names[]): AsyncGenerator<LayerEntry> {
@@ -142,7 +151,7 @@ function blobPath(digest: Digest): string {
 
 async function blobEntry(store: Store, path: string, digest: Digest): Promise<LayerEntry> {
   const size = await sizeOf(store, digest)
-  return { path, type: 'file', size, content: await store.blobs.stream(digest) }
+  return { path, type: 'file', size, content: soundBlob(store, digest) }
 }
 
 async function sizeOf(store: Store, digest: Digest): Promise<number> {
@@ -174,6 +183,6 @@ async function* dockerEntries(store: Store, image: ImageData, tags: readonly Nam
 async function plainEntry(store: Store, path: string, digest: Digest): Promise<LayerEntry> {
   await sizeOf(store, digest)
   let size = 0
-  for await (const piece of decompress(await store.blobs.stream(digest))) size += piece.length
-  return { path, type: 'file', size, content: decompress(await store.blobs.stream(digest)) }
+  for await (const piece of decompress(soundBlob(store, digest))) size += piece.length
+  return { path, type: 'file', size, content: decompress(soundBlob(store, digest)) }
 }

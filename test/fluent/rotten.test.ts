@@ -1,5 +1,5 @@
 // A bit that flips on the disk stays where it is: no registry and no file gets it, and once the store is mended nothing remembers it.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
@@ -111,5 +111,24 @@ test('what a damaged layer became is forgotten with it; a record of it that nobo
     await store.remove()
   })
 })
+
+for (const format of ['oci-archive', 'docker-archive', 'oci'] as const) {
+  test(`an image with a rotten blob is not saved as ${format}: nothing is left where it was to be`, async () => {
+    using place = temporaryDirectory('rotten')
+    await inStore(join(place.path, 'own'), async () => {
+      const built = await small('one')
+      flip(blobPath(store.root, built.layers[0]?.digest ?? ''))
+      mkdirSync(join(place.path, 'to'))
+      for (const target of [join(place.path, 'to', 'saved'), join(place.path, 'to', 'new', 'saved')]) {
+        if (format !== 'oci' && target.includes('new')) continue
+        const refused = await failure(built.save(target, { format }))
+        assert.is(refused.code, 'digest_mismatch')
+        assert.match(refused.hint ?? '', /mend: true/)
+        assert.equal(readdirSync(join(place.path, 'to')), [])
+      }
+      await store.remove()
+    })
+  })
+}
 
 test.run()
