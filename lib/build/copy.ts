@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
 import { checkAborted } from './failure.ts'
 import { type BytePath, bytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
@@ -94,6 +95,8 @@ function without(match: SourceMatch, exclude: IgnorePatterns | undefined): Sourc
   return { ...match, entries: match.entries.filter(({ path }) => left.has(path)) }
 }
 
+/** Files between two turns of the event loop. */
+const filesPerTurn = 200
 /** Characters that are hashed at once. */
 const linesAtOnce = 64 * 1024
 
@@ -120,6 +123,7 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
       const found = entry.kind === 'file' ? (source.digestOf?.(entry) ?? digestFile(source, entry)) : undefined
       const digest = typeof found === 'string' ? found : await found
       if (digest !== undefined) digests.set(entry, digest)
+      if (digests.size % filesPerTurn === 0) await setImmediate()
       lines += `${describe(entry, digest)}\n`
       if (lines.length < linesAtOnce) continue
       hash.update(lines)

@@ -42,6 +42,11 @@ const typeFlags: Readonly<Record<EntryType, string>> = {
   directory: '5',
   fifo: '6',
 }
+const slash = 0x2f
+const nothing = Buffer.alloc(0)
+const zeroes = Buffer.alloc(blockSize)
+const rootName = Buffer.from('.')
+const directoryEnd = Buffer.from('/')
 const pieceSize = 512 * 1024
 const largestOctal7 = 0o7777777
 const largestOctal11 = 0o77777777777
@@ -56,40 +61,50 @@ export async function* packLayer(
 ): AsyncGenerator<Buffer, void, void> {
   const out = new Gatherer()
   for await (const entry of entries) {
-    yield* out.add(formatEntry(entry, options))
-    if (entry.type !== 'file') continue
-    const size = sizeOf(entry)
-    let written = 0
-    for await (const piece of contentOf(entry)) {
-      written += piece.length
-      if (written > size) throw changed(entry)
-      yield* out.add(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength))
+    out.add(formatEntry(entry, options))
+    if (entry.type === 'file') {
+      const size = sizeOf(entry)
+      const whole = wholeOf(entry)
+      if (whole) out.add(whole)
+      else {
+        let written = 0
+        for await (const piece of streamOf(entry)) {
+          written += piece.length
+          if (written > size) throw changed(entry)
+          out.add(bufferOf(piece))
+          if (out.isFull) yield out.take()
+        }
+        if (written !== size) throw changed(entry)
+      }
+      out.add(padding(size))
     }
-    if (written !== size) throw changed(entry)
-    yield* out.add(padding(size))
+    if (out.isFull) yield out.take()
   }
-  yield* out.add(Buffer.alloc(2 * blockSize))
-  yield* out.end()
+  out.add(Buffer.alloc(2 * blockSize))
+  yield out.take()
 }
 
 /** Joins small pieces, which headers and most files are, into larger ones. */
 class Gatherer {
   #pieces: Buffer[] = []
-  #length = 0;
+  #length = 0
 
-  *add(piece: Buffer): Generator<Buffer> {
+  get isFull(): boolean {
+    return this.#length >= pieceSize
+  }
+
+  add(piece: Buffer): void {
     if (piece.length === 0) return
     this.#pieces.push(piece)
     this.#length += piece.length
-    if (this.#length >= pieceSize) yield* this.end()
   }
 
-  *end(): Generator<Buffer> {
-    if (this.#length === 0) return
+  take(): Buffer {
     const [first] = this.#pieces
-    yield this.#pieces.length === 1 && first ? first : Buffer.concat(this.#pieces, this.#length)
+    const taken = this.#pieces.length === 1 && first ? first : Buffer.concat(this.#pieces, this.#length)
     this.#pieces = []
     this.#length = 0
+    return taken
   }
 }
 
@@ -109,20 +124,38 @@ function sizeOf(entry: LayerEntry): number {
   return entry.size
 }
 
-function contentOf(entry: LayerEntry): ByteStream {
-  if (typeof entry.content === 'string') return [Buffer.from(entry.content)]
-  if (entry.content instanceof Uint8Array) return [entry.content]
-  return entry.content ?? []
+/** Content that is in memory. */
+function wholeOf({ content }: LayerEntry): Buffer | undefined {
+  if (typeof content === 'string') return Buffer.from(content)
+  return content instanceof Uint8Array ? bufferOf(content) : undefined
+}
+
+function streamOf({ content }: LayerEntry): ByteStream {
+  return content === undefined || typeof content === 'string' || content instanceof Uint8Array ? [] : content
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function padding(size: number): Buffer {
-  return Buffer.alloc((blockSize - (size % blockSize)) % blockSize)
+  return zeroes.subarray(0, (blockSize - (size % blockSize)) % blockSize)
+}
+
+/** Without the slashes around it; the root is `.`. */
+function relative(path: string | Uint8Array): Buffer {
+  const bytes = typeof path === 'string' ? Buffer.from(path) : bufferOf(path)
+  let start = 0
+  let end = bytes.length
+  while (start < end && bytes[start] === slash) start += 1
+  while (end > start && bytes[end - 1] === slash) end -= 1
+  return start === end ? rootName : bytes.subarray(start, end)
 }
 
 function formatEntry(entry: LayerEntry, options: PackOptions): Buffer {
-  const path = Buffer.from(toByteString(entry.path).replace(/^\/+/, '').replace(/\/+$/, '') || '.', 'latin1')
-  const name = entry.type === 'directory' ? Buffer.concat([path, Buffer.from('/')]) : path
-  const linkPath = entry.linkPath === undefined ? Buffer.alloc(0) : Buffer.from(toByteString(entry.linkPath), 'latin1')
+  const path = relative(entry.path)
+  const name = entry.type === 'directory' ? Buffer.concat([path, directoryEnd]) : path
+  const linkPath = entry.linkPath === undefined ? nothing : Buffer.from(toByteString(entry.linkPath), 'latin1')
   const mtime = clamp(entry.mtime ?? { sec: 0, nsec: 0 }, options.clampTime)
   const size = sizeOf(entry)
   const { uid = 0, gid = 0 } = entry
@@ -134,16 +167,16 @@ function formatEntry(entry: LayerEntry, options: PackOptions): Buffer {
   if (gid > largestOctal7) records.push(formatPaxRecord('gid', String(gid)))
   if (size > largestOctal11) records.push(formatPaxRecord('size', String(size)))
   if (mtime.nsec !== 0 || mtime.sec < 0 || mtime.sec > largestOctal11) records.push(formatPaxRecord('mtime', formatPaxTime(mtime)))
-  for (const [key, value] of [...(entry.xattrs ?? [])].sort(([one], [other]) => (one < other ? -1 : 1)))
+  const xattrs = entry.xattrs === undefined || entry.xattrs.size === 0 ? [] : [...entry.xattrs]
+  for (const [key, value] of xattrs.sort(([one], [other]) => (one < other ? -1 : 1)))
     records.push(formatPaxRecord(`SCHILY.xattr.${key}`, value))
   // Without it a name is UTF-8 (POSIX.1-2017 pax, "pax Extended Header File Times and Names"), and bsdtar refuses any other.
   const binary =
-    records.length > 0 &&
-    [split === undefined ? name : Buffer.alloc(0), linkPath.length > 100 ? linkPath : Buffer.alloc(0)].some((each) => !isUtf8(each))
+    records.length > 0 && [split === undefined ? name : nothing, linkPath.length > 100 ? linkPath : nothing].some((each) => !isUtf8(each))
   if (binary) records.unshift(formatPaxRecord('hdrcharset', 'BINARY'))
   const header = formatHeader({
     name: split?.name ?? name.subarray(0, 100),
-    prefix: split?.prefix ?? Buffer.alloc(0),
+    prefix: split?.prefix ?? nothing,
     type: typeFlags[entry.type],
     mode: entry.mode ?? (entry.type === 'directory' ? 0o755 : entry.type === 'symlink' ? 0o777 : 0o644),
     uid: uid > largestOctal7 ? 0 : uid,
@@ -170,14 +203,14 @@ function formatPaxHeader(path: Buffer, records: Buffer): Buffer[] {
   const name = Buffer.concat([Buffer.from('PaxHeaders/'), base]).subarray(0, 100)
   const header = formatHeader({
     name,
-    prefix: Buffer.alloc(0),
+    prefix: nothing,
     type: 'x',
     mode: 0o644,
     uid: 0,
     gid: 0,
     size: records.length,
     mtime: 0,
-    linkPath: Buffer.alloc(0),
+    linkPath: nothing,
     major: 0,
     minor: 0,
   })
@@ -186,7 +219,7 @@ function formatPaxHeader(path: Buffer, records: Buffer): Buffer[] {
 
 /** A name of up to 100 bytes fits as it is, up to 256 where a slash parts it right; undefined when it does neither. */
 function splitName(name: Buffer): { readonly name: Buffer; readonly prefix: Buffer } | undefined {
-  if (name.length <= 100) return { name, prefix: Buffer.alloc(0) }
+  if (name.length <= 100) return { name, prefix: nothing }
   for (let at = name.length - 101; at <= 155 && at < name.length - 1; at += 1) {
     if (at > 0 && name[at] === 0x2f) return { prefix: name.subarray(0, at), name: name.subarray(at + 1) }
   }
@@ -210,7 +243,12 @@ interface HeaderFields {
 function formatHeader(fields: HeaderFields): Buffer {
   const block = Buffer.alloc(blockSize)
   const octal = (value: number, offset: number, digits: number): void => {
-    block.write(value.toString(8).padStart(digits, '0'), offset, 'latin1')
+    let rest = value
+    // Beyond 32 bits there are no bit operators.
+    for (let at = offset + digits - 1; at >= offset; at -= 1) {
+      block[at] = 0x30 + (rest % 8)
+      rest = Math.floor(rest / 8)
+    }
   }
   fields.name.copy(block, 0)
   octal(fields.mode & 0o7777, 100, 7)
@@ -226,7 +264,8 @@ function formatHeader(fields: HeaderFields): Buffer {
   octal(fields.minor, 337, 7)
   fields.prefix.copy(block, 345)
   let sum = 0
-  for (const byte of block) sum += byte
+  const end = 345 + fields.prefix.length
+  for (let at = 0; at < end; at += 1) sum += block[at] ?? 0
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return block
 }

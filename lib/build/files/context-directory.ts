@@ -60,13 +60,15 @@ function errnoOf(error: unknown): string {
 
 /**
  * The build context: a directory of this machine. A path is looked up with links followed inside the directory only; links
- * below a copied directory are copied as links. Whatever is opened is then checked, by the kernel's name for the open file
- * (proc_pid_fd(5)), to be what was meant, so a link that is swapped in while the context is read leads nowhere.
+ * below a copied directory are copied as links. A directory that is opened is then checked, by the kernel's name for the open file
+ * (proc_pid_fd(5)), to be what was meant, and files are opened in it, so a link that is swapped in while the context is read leads nowhere.
  */
 export class ContextDirectory implements FileSource {
   readonly #root: BytePath
   readonly #filter: PathFilter | undefined
   #digests: DigestCache | undefined
+  /** The directory in which a file was opened last. */
+  #parent: { readonly path: BytePath; readonly file: number } | undefined
 
   /** Throws `context_invalid` when `path` is no directory. What `filter` ignores counts as not there. */
   constructor(path: string, filter?: PathFilter) {
@@ -102,7 +104,7 @@ export class ContextDirectory implements FileSource {
   }
 
   async *read(entry: SourceEntry): AsyncIterable<Buffer> {
-    const file = this.#open(entry.origin, constants.O_RDONLY)
+    const file = this.#openFile(entry.origin)
     try {
       if (!fstatSync(file).isFile()) throw invalid(entry.origin, 'changed while it was read')
       for (;;) {
@@ -118,9 +120,8 @@ export class ContextDirectory implements FileSource {
   }
 
   readNow(entry: SourceEntry): Buffer {
-    const file = this.#open(entry.origin, constants.O_RDONLY)
+    const file = this.#openFile(entry.origin)
     try {
-      if (!fstatSync(file).isFile()) throw invalid(entry.origin, 'changed while it was read')
       const content = Buffer.allocUnsafe(entry.size + 1)
       let length = 0
       // A read that gives less than there was room for has met the end, or else is one of a file system that gives what it likes.
@@ -130,6 +131,8 @@ export class ContextDirectory implements FileSource {
         length += more
       } while (length < entry.size)
       return content.subarray(0, length)
+    } catch (error) {
+      throw invalid(entry.origin, `cannot be read (${errnoOf(error)})`, error)
     } finally {
       closeSync(file)
     }
@@ -144,6 +147,7 @@ export class ContextDirectory implements FileSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closeParent()
     await this.#digests?.save()
   }
 
@@ -152,7 +156,8 @@ export class ContextDirectory implements FileSource {
     const { identity } = entry
     const hash = createHash('sha256')
     const readAt = Date.now()
-    for await (const piece of this.read(entry)) hash.update(piece)
+    if (entry.size < pieceSize) hash.update(this.readNow(entry))
+    else for await (const piece of this.read(entry)) hash.update(piece)
     const digest = hash.digest('hex')
     const after = this.#statOrMissing(entry.origin)
     if (identity && after && isSameFile(identity, after)) this.#digests?.set(identity, digest, readAt)
@@ -280,19 +285,39 @@ export class ContextDirectory implements FileSource {
     }
   }
 
+  /** Opens a file in its directory, which is kept open: most files are in that of the one before. */
+  #openFile(path: BytePath): number {
+    const at = path.lastIndexOf('/')
+    const directory = path.slice(0, Math.max(at, 0))
+    if (this.#parent?.path !== directory) {
+      this.#closeParent()
+      this.#parent = { path: directory, file: this.#open(directory, constants.O_RDONLY | constants.O_DIRECTORY) }
+    }
+    return this.#openAt(path, `/proc/self/fd/${this.#parent.file}/${path.slice(at + 1)}`, constants.O_RDONLY)
+  }
+
+  #closeParent(): void {
+    if (this.#parent) closeSync(this.#parent.file)
+    this.#parent = undefined
+  }
+
   /** Opens `path` and makes sure that it is that path which was opened. */
   #open(path: BytePath, flags: number): number {
-    let file: number
-    try {
-      // Non-blocking: a fifo that took the file's place must not hold the build up.
-      file = openSync(this.#absolute(path), flags | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    } catch (error) {
-      if (errnoOf(error) === 'ELOOP') throw escapes(path)
-      throw invalid(path, errnoOf(error) === 'EACCES' ? 'may not be read by this user' : `cannot be read (${errnoOf(error)})`, error)
-    }
+    const file = this.#openAt(path, `${this.#root}/${path}`, flags)
     const actual = readlinkSync(`/proc/self/fd/${file}`, { encoding: 'buffer' }).toString('latin1')
     if (actual === (path ? `${this.#root}/${path}` : this.#root || '/')) return file
     closeSync(file)
     throw escapes(path)
+  }
+
+  #openAt(path: BytePath, place: BytePath, flags: number): number {
+    try {
+      // Non-blocking: a fifo that took the file's place must not hold the build up.
+      return openSync(opPath(place), flags | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    } catch (error) {
+      const isLink = errnoOf(error) === 'ELOOP' || (errnoOf(error) === 'ENOTDIR' && this.#statOrMissing(path)?.isSymbolicLink())
+      if (isLink) throw escapes(path)
+      throw invalid(path, errnoOf(error) === 'EACCES' ? 'may not be read by this user' : `cannot be read (${errnoOf(error)})`, error)
+    }
   }
 }

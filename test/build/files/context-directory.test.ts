@@ -114,15 +114,27 @@ test('a link that a pattern only passes on its way down is no name that anybody 
 test('B01: a link swapped in for a file or directory while the context is read leads nowhere', async () => {
   using directory = temporaryDirectory('context')
   layOut(directory.path, { 'outside/file': 'secret', 'context/file': 'plain', 'context/dir/file': 'plain' })
-  const source = new ContextDirectory(join(directory.path, 'context'))
+  await using source = new ContextDirectory(join(directory.path, 'context'))
+  const reads = (entry: SourceEntry | undefined) => [() => text(source, entry), async () => entry && source.readNow(entry)]
   const [file] = await source.find('file')
   const [dir] = await source.find('dir')
   rmSync(join(directory.path, 'context/file'))
   symlinkSync(join(directory.path, 'outside/file'), join(directory.path, 'context/file'))
-  await refuses(() => text(source, file?.entries[0]), 'path_escapes')
+  for (const read of reads(file?.entries[0])) await refuses(read, 'path_escapes')
   renameSync(join(directory.path, 'context/dir'), join(directory.path, 'context/moved'))
   symlinkSync(join(directory.path, 'outside'), join(directory.path, 'context/dir'))
-  await refuses(() => text(source, dir?.entries[1]), 'path_escapes')
+  for (const read of reads(dir?.entries[1])) await refuses(read, 'path_escapes')
+})
+
+test('B01: a directory that is a link by now, in which files were read, leads where it did', async () => {
+  using directory = temporaryDirectory('context')
+  layOut(directory.path, { 'outside/a': 'secret', 'outside/b': 'secret', 'context/dir/a': 'plain', 'context/dir/b': 'plain' })
+  await using source = new ContextDirectory(join(directory.path, 'context'))
+  const [, a, b] = (await source.find('dir'))[0]?.entries ?? []
+  assert.is(await text(source, a), 'plain')
+  renameSync(join(directory.path, 'context/dir'), join(directory.path, 'context/moved'))
+  symlinkSync(join(directory.path, 'outside'), join(directory.path, 'context/dir'))
+  assert.is(await text(source, b), 'plain')
 })
 
 test('what is neither file, directory nor link is refused by name', async () => {

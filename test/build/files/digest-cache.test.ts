@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { planCopy } from '../../../lib/build/copy.ts'
 import { ContextDirectory } from '../../../lib/build/files/context-directory.ts'
 import { DigestCache, type FileIdentity } from '../../../lib/build/files/digest-cache.ts'
+import type { SourceEntry } from '../../../lib/build/files/entry.ts'
 import { Store } from '../../../lib/store/index.ts'
 import { temporaryDirectory } from '../../support/temporary.ts'
 import { test } from '../../support/uvu.ts'
@@ -122,9 +123,13 @@ test('a context reads no file twice that has not changed, and every one that has
     const plan = async (): Promise<{ read: string[]; content: string }> => {
       const read: string[] = []
       const source = new (class extends ContextDirectory {
-        override async *read(entry: Parameters<ContextDirectory['read']>[0]): AsyncIterable<Buffer> {
+        override async *read(entry: SourceEntry): AsyncIterable<Buffer> {
           read.push(entry.origin)
           yield* super.read(entry)
+        }
+        override readNow(entry: SourceEntry): Buffer {
+          read.push(entry.origin)
+          return super.readNow(entry)
         }
       })(directory)
       source.use(await open(source.root))
