@@ -10,8 +10,8 @@ export interface AuthorizerOptions {
   /** Of the registry. */
   readonly base: URL
   readonly credentials: () => Promise<FoundCredentials>
-  /** Sends a request to a token service: tries again where that helps, and takes no credentials along to other hosts. */
-  readonly send: (request: ExchangeRequest) => Promise<Answer>
+  /** Sends a request to a token service, and reads up to `most` bytes: tries again where that helps, and takes no credentials along to other hosts. */
+  readonly send: (request: ExchangeRequest, most: number) => Promise<Answer>
   readonly signal?: AbortSignal | undefined
 }
 
@@ -119,9 +119,10 @@ export class Authorizer {
   }
 
   async #fetch(realm: URL, service: string, scopes: readonly string[], credentials: Credentials | undefined): Promise<Token> {
-    const answer = await this.#options.send(tokenRequest(realm, service, scopes, credentials, this.#options.signal))
-    const body = await answer.bytes(largestAnswer)
-    if (answer.status === 200) return parseToken(body, realm)
+    const answer = await this.#options.send(tokenRequest(realm, service, scopes, credentials, this.#options.signal), largestAnswer)
+    if (answer.status === 200) return parseToken(await answer.bytes(largestAnswer), realm)
+    // What it has to say of a refusal is of use, and not needed.
+    const body = await answer.bytes(largestAnswer).catch(() => Buffer.alloc(0))
     if (answer.status === 400 || answer.status === 401 || answer.status === 403) {
       const who =
         credentials?.kind === 'basic' ? `user ${printable(credentials.username, 60)}` : credentials ? 'that token' : 'a nameless user'

@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici'
 import { StrakeError } from '../../errors/index.ts'
 import { after } from '../../process/index.ts'
 import type { ByteStream } from '../../store/index.ts'
-import { abortedError, throwIfAborted } from './failure.ts'
+import { abortedError, networkFailure, throwIfAborted } from './failure.ts'
 import type { RemoteTimeouts } from './options.ts'
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -28,8 +28,10 @@ export interface Answer {
   headers(name: string): readonly string[]
   /** Rejects with the connection's own error when it breaks off. */
   stream(): AsyncGenerator<Buffer, void, void>
-  /** The whole body; `limit_exceeded` beyond `most` bytes. */
+  /** The whole body; `limit_exceeded` beyond `most` bytes, `registry_unavailable` when the connection breaks off or stalls. */
   bytes(most: number): Promise<Buffer>
+  /** The same answer with its body read already. Rejects as `stream` does, and with `limit_exceeded`. */
+  whole(most: number): Promise<Answer>
   discard(): Promise<void>
 }
 
@@ -167,6 +169,18 @@ class HttpAnswer implements Answer {
   }
 
   async bytes(most: number): Promise<Buffer> {
+    try {
+      return await this.#read(most)
+    } catch (error) {
+      throw networkFailure(error, this.url).error
+    }
+  }
+
+  async whole(most: number): Promise<Answer> {
+    return new WholeAnswer(this, await this.#read(most))
+  }
+
+  async #read(most: number): Promise<Buffer> {
     const announced = Number(this.header('content-length') ?? 0)
     const pieces: Buffer[] = []
     let length = announced > most ? announced : 0
@@ -178,9 +192,7 @@ class HttpAnswer implements Answer {
       }
     if (length <= most) return Buffer.concat(pieces, length)
     this.#answer.body.destroy()
-    throw new StrakeError('limit_exceeded', `${this.url.host} answered with more than ${most} bytes`, {
-      details: { limit: 'answerBytes', maximum: most },
-    })
+    throw tooLong(this.url, most)
   }
 
   async discard(): Promise<void> {
@@ -190,4 +202,48 @@ class HttpAnswer implements Answer {
     }
     this.#answer.body.destroy()
   }
+}
+
+/** An answer whose body is in memory. */
+class WholeAnswer implements Answer {
+  readonly status: number
+  readonly url: URL
+  readonly #answer: Answer
+  readonly #body: Buffer
+
+  constructor(answer: Answer, body: Buffer) {
+    this.status = answer.status
+    this.url = answer.url
+    this.#answer = answer
+    this.#body = body
+  }
+
+  header(name: string): string | undefined {
+    return this.#answer.header(name)
+  }
+
+  headers(name: string): readonly string[] {
+    return this.#answer.headers(name)
+  }
+
+  async *stream(): AsyncGenerator<Buffer, void, void> {
+    yield this.#body
+  }
+
+  async bytes(most: number): Promise<Buffer> {
+    if (this.#body.length > most) throw tooLong(this.url, most)
+    return this.#body
+  }
+
+  async whole(): Promise<Answer> {
+    return this
+  }
+
+  async discard(): Promise<void> {}
+}
+
+function tooLong(url: URL, most: number): StrakeError {
+  return new StrakeError('limit_exceeded', `${url.host} answered with more than ${most} bytes`, {
+    details: { limit: 'answerBytes', maximum: most },
+  })
 }

@@ -7,7 +7,8 @@ export interface Failure {
 }
 
 const tlsCodes = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|ERR_SSL_|ERR_OSSL_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO$)/
-const protocolCodes = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_CONTENT_LENGTH_MISMATCH|ERR_HTTP_)/
+/** Not among them: UND_ERR_RES_CONTENT_LENGTH_MISMATCH, which is what a body is called that was cut. */
+const protocolCodes = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|ERR_HTTP_)/
 
 /** Reads a rejection of the HTTP client. The connection's own error may be below it. */
 export function networkFailure(error: unknown, url: URL): Failure {

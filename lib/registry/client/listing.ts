@@ -162,6 +162,7 @@ async function* pages(session: Session, first: string, scopes: readonly string[]
       target,
       headers: { accept: 'application/json, application/vnd.oci.image.index.v1+json' },
       scopes,
+      most: largestPage,
     })
     yield answer
     const next = nextPage(answer.header('link'), answer.url)

@@ -82,6 +82,7 @@ export class Repository {
       target: this.path(`manifests/${reference}`),
       headers: { accept },
       scopes: this.scopes,
+      most: largestManifest,
     })
     if (answer.status !== 200) await this.refuse(answer, `the manifest ${this.name}:${reference}`)
     const bytes = await answer.bytes(largestManifest)

@@ -19,6 +19,8 @@ export interface RegistryRequest {
   readonly scopes: readonly string[]
   /** Whether it may be sent again after an error of the network; default that of its method. */
   readonly isRepeatable?: boolean
+  /** Bytes: the body of a 200 is read with it, and one that breaks off asked for again; `limit_exceeded` beyond. */
+  readonly most?: number
 }
 
 const mostRedirects = 5
@@ -73,7 +75,7 @@ export class Session {
     const base = await this.base()
     const url = typeof request.target === 'string' ? new URL(request.target, base) : request.target
     const isRepeatable = request.isRepeatable ?? request.method !== 'POST'
-    return await this.#repeat(url, isRepeatable, () => this.#authorized(request, url, base))
+    return await this.#repeat(url, isRepeatable, async () => await withBody(await this.#authorized(request, url, base), request.most))
   }
 
   /** Where the registry is: https, or for a host that is named insecure or is this machine, http if nothing there speaks TLS. */
@@ -208,9 +210,12 @@ export class Session {
     this.#authorizer ??= new Authorizer({
       base,
       credentials: () => this.#credentials(),
-      send: (request) =>
-        this.#repeat(request.url, true, () =>
-          this.#follow({ ...request, headers: { 'user-agent': agent, ...request.headers } }, request.url),
+      send: (request, most) =>
+        this.#repeat(
+          request.url,
+          true,
+          async () =>
+            await withBody(await this.#follow({ ...request, headers: { 'user-agent': agent, ...request.headers } }, request.url), most),
         ),
       signal: this.signal,
     })
@@ -222,6 +227,10 @@ export class Session {
     if (auth) return { credentials: givenCredentials(auth), problems: [] }
     return await storedCredentials(this.host, this.#repository, { signal: this.signal })
   }
+}
+
+async function withBody(answer: Answer, most: number | undefined): Promise<Answer> {
+  return most === undefined || answer.status !== 200 ? answer : await answer.whole(most)
 }
 
 function urlOf(text: string, host: string): URL {
