@@ -47,6 +47,7 @@ const nothing = Buffer.alloc(0)
 const zeroes = Buffer.alloc(blockSize)
 const rootName = Buffer.from('.')
 const directoryEnd = Buffer.from('/')
+const blocksAtOnce = 64
 const pieceSize = 512 * 1024
 const largestOctal7 = 0o7777777
 const largestOctal11 = 0o77777777777
@@ -240,8 +241,17 @@ interface HeaderFields {
   readonly minor: number
 }
 
+/** Blocks that are cut from one buffer: each of its own would cost more than what is written in it. */
+let blocks = nothing
+function zeroedBlock(): Buffer {
+  if (blocks.length === 0) blocks = Buffer.alloc(blocksAtOnce * blockSize)
+  const block = blocks.subarray(0, blockSize)
+  blocks = blocks.subarray(blockSize)
+  return block
+}
+
 function formatHeader(fields: HeaderFields): Buffer {
-  const block = Buffer.alloc(blockSize)
+  const block = zeroedBlock()
   const octal = (value: number, offset: number, digits: number): void => {
     let rest = value
     // Beyond 32 bits there are no bit operators.

@@ -67,6 +67,7 @@ export class ContextDirectory implements FileSource {
   readonly #root: BytePath
   readonly #filter: PathFilter | undefined
   #digests: DigestCache | undefined
+  #rest = Buffer.alloc(0)
   /** The directory in which a file was opened last. */
   #parent: { readonly path: BytePath; readonly file: number } | undefined
 
@@ -122,7 +123,7 @@ export class ContextDirectory implements FileSource {
   readNow(entry: SourceEntry): Buffer {
     const file = this.#openFile(entry.origin)
     try {
-      const content = Buffer.allocUnsafe(entry.size + 1)
+      const content = this.#room(entry.size + 1)
       let length = 0
       // A read that gives less than there was room for has met the end, or else is one of a file system that gives what it likes.
       do {
@@ -136,6 +137,15 @@ export class ContextDirectory implements FileSource {
     } finally {
       closeSync(file)
     }
+  }
+
+  /** Small buffers are cut from a larger one: the collector counts each that is not. */
+  #room(size: number): Buffer {
+    if (size > pieceSize / 4) return Buffer.allocUnsafeSlow(size)
+    if (this.#rest.length < size) this.#rest = Buffer.allocUnsafeSlow(pieceSize)
+    const room = this.#rest.subarray(0, size)
+    this.#rest = this.#rest.subarray(size)
+    return room
   }
 
   digestOf(entry: SourceEntry): string | Promise<string> {
