@@ -8,6 +8,7 @@ import type { Agent } from '../zygote/index.ts'
 import { type SignalName, signalNumber } from '../zygote/index.ts'
 import { changesIn } from './changes.ts'
 import { checkCommandOptions, checkLogOptions, checkStartOptions, checkStopOptions, checkUpdateOptions } from './check.ts'
+import { all, findContainer } from './containers.ts'
 import type { ContainerDirectory } from './directory.ts'
 import { launchExec } from './exec.ts'
 import { ContainerFiles } from './files.ts'
@@ -25,8 +26,6 @@ import { argvOf, checkName, commandOf, limitsOf } from './settings.ts'
 
 /** A signal that asks a container to stop; then SIGKILL. */
 const standardGrace = 10_000
-
-const all = new Map<string, Container>()
 
 /** What a handle is made of; opaque to users. */
 export interface ContainerParts {
@@ -380,23 +379,3 @@ function stopSignalOf(image: ImageData): SignalName | number {
   if (/^\d+$/.test(signal)) return Number(signal)
   return (signal.startsWith('SIG') ? signal : `SIG${signal}`) as SignalName
 }
-
-function findContainer(nameOrId: string): Container | undefined {
-  for (const container of all.values()) if (container.name === nameOrId || container.id === nameOrId) return container
-  const byPrefix = [...all.values()].filter((container) => nameOrId.length >= 4 && container.id.startsWith(nameOrId))
-  return byPrefix.length === 1 ? byPrefix[0] : undefined
-}
-
-/** The containers that this thread started and has not removed. */
-export const containers = {
-  /** In the order in which they were started. */
-  list(): readonly Container[] {
-    return [...all.values()]
-  },
-  /** By name, id, or the beginning of an id. Throws `container_not_found`. */
-  get(nameOrId: string): Container {
-    const found = typeof nameOrId === 'string' ? findContainer(nameOrId) : undefined
-    if (found) return found
-    throw new StrakeError('container_not_found', `There is no container '${String(nameOrId).slice(0, 80)}' in this process.`)
-  },
-} as const

@@ -1,6 +1,7 @@
 export type { FileChange } from '../layers/index.ts'
 export { checkContainerOptions, checkPlanOptions, checkStartOptions } from './check.ts'
 export * from './container.ts'
+export { containers } from './containers.ts'
 export { ContainerFiles, type FileEntry } from './files.ts'
 export * from './info.ts'
 export { type ImageSource, layerPaths, layersOf } from './launch.ts'
