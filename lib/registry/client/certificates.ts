@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -24,15 +25,45 @@ function pem(value: unknown): string {
   throw new StrakeError('invalid_argument', 'tls.ca, tls.cert and tls.key are PEM, as text or bytes')
 }
 
+/** The certificates of a PEM text, each parsed: OpenSSL takes what is none for nothing to trust, and says nothing. */
+function certificatesIn(text: string, what: string): X509Certificate[] {
+  const found = text.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g) ?? []
+  if (found.length === 0) throw new StrakeError('invalid_argument', `${what} has no certificate in PEM`)
+  return found.map((each) => {
+    try {
+      return new X509Certificate(each)
+    } catch (cause) {
+      throw new StrakeError('invalid_argument', `${what} has a certificate that is none`, { cause })
+    }
+  })
+}
+
+function checkPair(cert: string, key: string, names: readonly [cert: string, key: string]): void {
+  const [first] = certificatesIn(cert, names[0])
+  let isPair: boolean | undefined
+  try {
+    isPair = first?.checkPrivateKey(createPrivateKey(key))
+  } catch (cause) {
+    throw new StrakeError('invalid_argument', `${names[1]} is no private key in PEM, or one that is encrypted`, { cause })
+  }
+  if (!isPair) throw new StrakeError('invalid_argument', `${names[1]} is not the key of ${names[0]}`)
+}
+
+/** Throws `invalid_argument` for what is no PEM. */
 export function givenCertificates(tls: RemoteTls): Certificates {
   const { ca, cert, key } = tls
   if ((cert === undefined) !== (key === undefined))
     throw new StrakeError('invalid_argument', 'tls.cert and tls.key are given together or not at all')
   const authorities: readonly unknown[] = Array.isArray(ca) ? ca : ca === undefined ? [] : [ca]
-  return { ca: authorities.map(pem), ...(cert !== undefined && key !== undefined ? { cert: pem(cert), key: pem(key) } : {}) }
+  const all = authorities.map(pem)
+  for (const each of all) certificatesIn(each, 'tls.ca')
+  if (cert === undefined || key === undefined) return { ca: all }
+  const pair = { cert: pem(cert), key: pem(key) }
+  checkPair(pair.cert, pair.key, ['tls.cert', 'tls.key'])
+  return { ca: all, ...pair }
 }
 
-/** The certificates that this machine keeps for a host: `*.crt` are authorities, `x.cert` with `x.key` are the client's. */
+/** The certificates that this machine keeps for a host: `*.crt` are authorities, `x.cert` with `x.key` are the client's. Rejects with `invalid_argument`. */
 export async function storedCertificates(host: string, env: NodeJS.ProcessEnv = process.env): Promise<Certificates> {
   const ca: string[] = []
   let client: { cert: string; key: string } | undefined
@@ -45,6 +76,7 @@ export async function storedCertificates(host: string, env: NodeJS.ProcessEnv = 
       cert: await readFile(join(directory, pair), 'latin1'),
       key: await readFile(join(directory, pair.replace(/\.cert$/, '.key')), 'latin1'),
     }
+    checkPair(client.cert, client.key, [join(directory, pair), join(directory, pair.replace(/\.cert$/, '.key'))])
   }
   return { ca, ...client }
 }

@@ -1,4 +1,5 @@
 import { type ErrorCode, StrakeError } from '../../errors/index.ts'
+import { speaksTls, wordsOf } from './handshake.ts'
 
 /** Why an exchange came to nothing: the error to reject with, and whether the same request may do better later. */
 export interface Failure {
@@ -15,20 +16,35 @@ export function networkFailure(error: unknown, url: URL): Failure {
   if (error instanceof StrakeError) return { error, isFinal: true }
   const code = codeOf(error)
   const where = `${url.protocol}//${url.host}`
-  const said = error instanceof Error ? error.message || code : String(error)
+  const said = error instanceof Error ? plainWords(error.message || code) : String(error)
   const make = (kind: ErrorCode, hint?: string): StrakeError =>
     new StrakeError(kind, `${where}: ${printable(said)}`, { cause: error, hint, details: { host: url.host, cause: code } })
-  if (tlsCodes.test(code))
-    return {
-      error: make(
-        'registry_unavailable',
-        'give its certificate authority by { tls: { ca } }, or { insecure: true } if that is what you want',
-      ),
-      isFinal: true,
-    }
+  if (tlsCodes.test(code)) return { error: make('registry_unavailable', tlsHint(error)), isFinal: true }
   if (protocolCodes.test(code)) return { error: make('registry_protocol'), isFinal: true }
   if (code === 'ENOTFOUND') return { error: make('registry_unavailable', 'no such host: check the reference'), isFinal: true }
-  return { error: make('registry_unavailable', 'is the registry running, and is this its address?'), isFinal: false }
+  const isEnded = url.protocol === 'https:' && (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET')
+  const hint = isEnded ? `it ended the connection: ${wantsCertificate}` : 'is the registry running, and is this its address?'
+  return { error: make('registry_unavailable', hint), isFinal: false }
+}
+
+const wantsCertificate = "does it want a client's certificate, or another one? give it by { tls: { cert, key } }"
+/** Alerts of servers that do (RFC 8446, 6.2); before TLS 1.3 a mere handshake_failure says so. */
+const certificateAlert =
+  /alert[_ ](certificate|bad[_ ]certificate|no[_ ]certificate|unsupported[_ ]certificate|unknown[_ ]ca|handshake[_ ]failure|access)/i
+
+function tlsHint(error: unknown): string {
+  if (speaksTls(error) === false) return 'it speaks plain HTTP: { insecure: true } if that is what you want'
+  const words = wordsOf(error)
+  if (certificateAlert.test(words)) return wantsCertificate
+  if (/unsupported[_ ]protocol|protocol[_ ]version|no[_ ](shared[_ ]cipher|ciphers)|[_ ]too[_ ](small|weak)/i.test(words))
+    return 'its TLS is older or weaker than what this Node takes'
+  return 'give its certificate authority by { tls: { ca } }, or { insecure: true } if that is what you want'
+}
+
+/** OpenSSL's own lines have addresses and file names around what they say. */
+function plainWords(message: string): string {
+  const said = /:SSL routines:[^:]*:([^:]+)(?::|$)/.exec(message)?.[1]
+  return said === undefined ? message : `TLS: ${said}`
 }
 
 /** The code of an error, or of the one below it. */
@@ -68,8 +84,10 @@ export function refusal(status: number, body: Uint8Array, what: string, host: st
   const code = byStatus[status] ?? (status >= 500 ? 'registry_unavailable' : 'registry_protocol')
   const errors = registryErrors(body)
   const said = errors.map(({ code: name, message }) => [name, message].filter(Boolean).join(': ')).join('; ')
+  // What nginx says, and those that imitate it.
+  const isUnknown = status === 400 && /SSL certificate/i.test(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'))
   return new StrakeError(code, printable(`${host} answered ${status} to ${what}${said && `: ${said}`}`, 600), {
-    hint: hints[code],
+    hint: isUnknown ? wantsCertificate : hints[code],
     details: { host, status, errors },
   })
 }

@@ -5,8 +5,10 @@ import { type FoundCredentials, givenCredentials, storedCredentials } from './cr
 import { type Connecting, dispatcherFor } from './dispatcher.ts'
 import { type Answer, type ExchangeRequest, exchange, type Method, type RequestBody } from './exchange.ts'
 import { codeOf, networkFailure, printable, protocolError, throwIfAborted } from './failure.ts'
+import { answersInTls, speaksTls } from './handshake.ts'
 import { isLoopback } from './hosts.ts'
 import { defaultTimeouts, type RemoteOptions, type RemoteTimeouts } from './options.ts'
+import { proxyFor } from './proxy.ts'
 import { isTransient, longestRetryAfter, pause, pauseBefore, retryAfter } from './retry.ts'
 
 export interface RegistryRequest {
@@ -29,16 +31,14 @@ const redirects: readonly number[] = [301, 302, 303, 307, 308]
 const hub = 'registry-1.docker.io'
 const agent = 'strake/1 (+https://www.npmjs.com/package/strake)'
 
-/** What OpenSSL says of a server that answers without TLS, and of one that speaks it. */
-const plainAnswer = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|^EPROTO$/
-const tlsAnswer = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|ERR_SSL_.*ALERT)/
-
 /** Nobody is there. Of a host that has answered before they pass; of one that never did, asking again makes whoever waits no wiser. */
 const unreachable = /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT)$/
 
 /** Which of http and https a host was last found to speak. */
 const schemes = new Map<string, { readonly base: URL; readonly until: number }>()
 const schemeLife = 60_000
+/** Milliseconds that a handshake has which is made to see whether there is one. */
+const handshakeTime = 3000
 
 /** Speaks with one registry: finds out how, says who asks where it is asked to, tries again where that helps. */
 export class Session {
@@ -98,7 +98,8 @@ export class Session {
   }
 
   /**
-   * Whether TLS is spoken there. A certificate that is not believed is TLS, too: who does not ask for `insecure` is told of it, and not served without.
+   * Whether TLS is spoken there. A certificate that is not believed is TLS, too, and so is a refusal by it: who does not ask for `insecure` is told of it,
+   * and not served without.
    * Where it is not clear, plain HTTP is tried: servers with TLS answer that with 400.
    */
   async #isSecure(secure: URL, plain: URL): Promise<boolean> {
@@ -107,9 +108,12 @@ export class Session {
       return true
     } catch (error) {
       throwIfAborted(this.signal)
-      const code = codeOf(error)
-      if (plainAnswer.test(code)) return false
-      if (tlsAnswer.test(code)) return true
+      if (error instanceof StrakeError) throw error
+      const speaks = speaksTls(error)
+      if (speaks !== undefined) return speaks
+      const isDirect = proxyFor(secure) === undefined && !unreachable.test(codeOf(error))
+      if (isDirect && (await answersInTls(secure, Math.min(this.#timeouts.connect, handshakeTime), this.signal))) return true
+      throwIfAborted(this.signal)
     }
     try {
       return (await this.#probe(plain)) === 400
