@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { isRecord, StrakeError } from '../errors/index.ts'
 import type { MountSpec } from '../rootfs/index.ts'
@@ -25,12 +26,27 @@ function commandOf(step: RunStep, stage: Stage): BuildCommand {
   }
 }
 
-function failure(step: RunStep, result: BuildCommandResult, log: string): StrakeError {
+/** How many processes the kernel has killed for want of memory, in any control group (proc_vmstat(5)). */
+function oomKills(): number {
+  try {
+    return Number(/^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'latin1'))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
+}
+
+/** Killed, itself or its last child as shells tell it (128 + 9), while the kernel was killing for want of memory. */
+function ranOutOfMemory(result: BuildCommandResult, killsBefore: number): boolean {
+  if (result.oomKilled) return true
+  return (result.signal === 'SIGKILL' || result.exitCode === 137) && !result.timedOut && oomKills() > killsBefore
+}
+
+function failure(step: RunStep, result: BuildCommandResult, log: string, isOom: boolean): StrakeError {
   const command = typeof step.command === 'string' ? step.command : step.command.join(' ')
   const shown = command.length > 200 ? `${command.slice(0, 200)}…` : command
   const why = result.timedOut
     ? `did not end within ${step.timeout} ms`
-    : result.oomKilled
+    : isOom
       ? 'ran out of memory and was killed'
       : result.signal
         ? `was ended by ${result.signal}`
@@ -38,7 +54,7 @@ function failure(step: RunStep, result: BuildCommandResult, log: string): Strake
   const lastLine = log.trimEnd().split('\n').at(-1)
   return new StrakeError('build_failed', `run: ${shown} ${why}${lastLine ? `: ${lastLine.slice(0, 500)}` : ''}`, {
     hint: "the error's details.log has the end of its output, and its state is the image as it was before this step",
-    details: { exitCode: result.exitCode, signal: result.signal, timedOut: result.timedOut, log },
+    details: { exitCode: result.exitCode, signal: result.signal, timedOut: result.timedOut, oomKilled: isOom, log },
   })
 }
 
@@ -112,6 +128,7 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
         try {
           const output = new CommandOutput(open.mask, emit)
           const { points } = open
+          const killsBefore = oomKills()
           const result = await layer
             .run({
               ...command,
@@ -126,7 +143,7 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
             })
           output.end()
           checkAborted(signal)
-          if (result.exitCode !== 0) throw failure(step, result, output.log.toString())
+          if (result.exitCode !== 0) throw failure(step, result, output.log.toString(), ranOutOfMemory(result, killsBefore))
         } finally {
           await open.release()
         }
