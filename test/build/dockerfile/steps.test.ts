@@ -269,6 +269,7 @@ test('a context of its own goes with the steps, also where another build copies 
   const outer = image('scratch').copy('f', '/inner', { from: inner }).copy('f', '/outer')
   await buildImage(outer.steps, { context: two, tag: 'x' }, runtime)
   const { layers } = await new Images(runtime.store).get('x')
+  await runtime.unpack({ layers })
   const root = runtime.snapshot(layers.at(-1)!.chainId)
   assert.equal([readFileSync(join(root, 'inner'), 'utf8'), readFileSync(join(root, 'outer'), 'utf8')], [one, two])
 })
