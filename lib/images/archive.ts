@@ -2,6 +2,7 @@ import { StrakeError } from '../errors/index.ts'
 import { decompress, type LayerLimits, type TarEntry, walkTar } from '../layers/index.ts'
 import { type BlobInfo, type ByteStream, type Descriptor, type Digest, digestOf, isDigest, type Store } from '../store/index.ts'
 import type { BlobSource } from './layout.ts'
+import { walkedLayer } from './walked.ts'
 
 /** What an image archive held: its small files in memory, the others as blobs of the store. */
 export interface Archive extends BlobSource {
@@ -9,6 +10,7 @@ export interface Archive extends BlobSource {
   text(path: string): Buffer | undefined
   /** Any file's blob, links followed. */
   blob(path: string): BlobInfo | undefined
+  checkLayer(layer: Pick<Descriptor, 'digest'>): void
 }
 
 const smallFile = 4 * 1024 * 1024
@@ -21,7 +23,7 @@ const mostLinks = 16
  * files are for is known only at its end.
  */
 export async function readArchive(store: Store, stream: ByteStream, limits: Partial<LayerLimits> = {}): Promise<Archive> {
-  const reader = new ArchiveReader(store)
+  const reader = new ArchiveReader(store, limits)
   for await (const entry of walkTar(decompress(stream, limits), { ...limits, entries: mostFiles })) await reader.add(entry)
   return reader
 }
@@ -32,10 +34,14 @@ class ArchiveReader implements Archive {
   readonly #blobs = new Map<string, BlobInfo>()
   readonly #links = new Map<string, string>()
   readonly #byDigest = new Map<Digest, Buffer>()
+  /** What is wrong with a file, if it is a layer. */
+  readonly #refusals = new Map<Digest, unknown>()
+  readonly #limits: Partial<LayerLimits>
   #smallBytes = 0
 
-  constructor(store: Store) {
+  constructor(store: Store, limits: Partial<LayerLimits>) {
     this.#store = store
+    this.#limits = limits
   }
 
   async add(entry: TarEntry): Promise<void> {
@@ -58,10 +64,11 @@ class ArchiveReader implements Archive {
     }
     const named = /^blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(path)
     const digest = `${named?.[1]}:${named?.[2]}`
-    this.#blobs.set(
-      path,
-      await this.#store.blobs.put(contentOf(entry), isDigest(digest) ? { digest, size: entry.size } : { size: entry.size }),
-    )
+    const wrong: unknown[] = []
+    const content = walkedLayer(contentOf(entry), this.#limits, (error) => wrong.push(error))
+    const blob = await this.#store.blobs.put(content, isDigest(digest) ? { digest, size: entry.size } : { size: entry.size })
+    if (wrong.length > 0) this.#refusals.set(blob.digest, wrong[0])
+    this.#blobs.set(path, blob)
   }
 
   #resolve(path: string): string {
@@ -80,6 +87,10 @@ class ArchiveReader implements Archive {
 
   blob(path: string): BlobInfo | undefined {
     return this.#blobs.get(this.#resolve(normal(path)))
+  }
+
+  checkLayer({ digest }: Pick<Descriptor, 'digest'>): void {
+    if (this.#refusals.has(digest)) throw this.#refusals.get(digest)
   }
 
   async has({ digest }: Descriptor): Promise<boolean> {

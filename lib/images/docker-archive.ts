@@ -53,6 +53,7 @@ export async function importDockerImage(store: Store, archive: Archive, image: D
     const blob = archive.blob(path)
     if (blob === undefined) throw new StrakeError('image_invalid', `the archive lacks the layer ${JSON.stringify(path)}`)
     layers.push(await layerDescriptor(store, blob, config.diffIds[index]))
+    archive.checkLayer(blob)
   }
   const { digest, size } = await store.blobs.put(bytes)
   const manifest = await store.blobs.put(

@@ -18,6 +18,7 @@ import { largestManifest, type Manifest, parseManifest } from './manifest.ts'
 import { indexMediaType, kindOf } from './media-types.ts'
 import type { Platform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
+import { walkedLayer } from './walked.ts'
 
 /** Somewhere that blobs can be read from: a layout directory, an archive, later a registry. Nobody has checked them. */
 export interface BlobSource {
@@ -25,6 +26,8 @@ export interface BlobSource {
   has(descriptor: Descriptor): Promise<boolean>
   /** Rejects with `image_invalid` when it is not there. */
   stream(descriptor: Descriptor): Promise<ByteStream>
+  /** Throws what has turned out to be wrong with a layer that was read already: `path_escapes`, `layer_invalid`, `limit_exceeded`. */
+  checkLayer?(layer: Descriptor): void
 }
 
 export interface NamedImage {
@@ -141,7 +144,7 @@ export async function importBlobs(
 ): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
   const found = await findManifest((descriptor) => importManifest(store, source, descriptor), root, platform)
   await importBlob(store, source, found.manifest.config)
-  for (const layer of found.manifest.layers) await importBlob(store, source, layer)
+  for (const layer of found.manifest.layers) await importLayer(store, source, layer)
   return found
 }
 
@@ -155,7 +158,8 @@ export async function importWhole(store: Store, source: BlobSource, root: Descri
   for await (const { descriptor, links } of manifestsFrom(store, source, root)) {
     const parsed = parseManifest(await store.blobs.read(descriptor.digest, largestManifest), descriptor.mediaType, { artifacts: true })
     if (parsed.kind === 'index') continue
-    for (const each of [...(links.config ? [links.config] : []), ...links.layers]) await importBlob(store, source, each)
+    if (links.config) await importBlob(store, source, links.config)
+    for (const each of links.layers) await importLayer(store, source, each)
   }
   return root
 }
@@ -203,4 +207,20 @@ async function importManifest(store: Store, source: BlobSource, descriptor: Desc
 async function importBlob(store: Store, source: BlobSource, { mediaType, digest, size }: Descriptor): Promise<void> {
   if ((await store.blobs.size(digest)) === size) return
   await store.blobs.put(await source.stream({ mediaType, digest, size }), { digest, size })
+}
+
+async function importLayer(store: Store, source: BlobSource, layer: Descriptor): Promise<void> {
+  const { mediaType, digest, size } = layer
+  if (kindOf(mediaType) !== 'layer') return await importBlob(store, source, layer)
+  source.checkLayer?.(layer)
+  if ((await store.blobs.size(digest)) === size) return
+  await store.blobs.put(walkedLayer(asyncPieces(await source.stream({ mediaType, digest, size })), undefined, refuse), { digest, size })
+}
+
+async function* asyncPieces(stream: ByteStream): AsyncGenerator<Uint8Array, void, void> {
+  yield* stream
+}
+
+function refuse(error: unknown): never {
+  throw error
 }

@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs'
-import { decompressArchive, directoryEntries, type LayerLimits, layerMediaType, storeLayer, walkTar } from '../layers/index.ts'
+import { decompressArchive, directoryEntries, type LayerLimits, layerMediaType, storeLayer } from '../layers/index.ts'
 import { type ByteStream, type Digest, type Store, toDigest } from '../store/index.ts'
 import type { ExecutionConfig } from './config.ts'
 import type { ImageData } from './image.ts'
 import { Images } from './images.ts'
 import { hostPlatform, type Platform } from './platform.ts'
 import { importing } from './transaction.ts'
+import { walkedTar } from './walked.ts'
 
 export interface RootfsOptions {
   readonly limits?: Partial<LayerLimits> | undefined
@@ -18,14 +19,14 @@ export interface RootfsOptions {
 }
 
 /**
- * Makes an image of one layer from a tar of a root file system, plain or compressed by gzip, zstd, xz or bzip2. Rejects as `walkTar` does, and the store is then as before. The
- * same tar gives the same image.
+ * Makes an image of one layer from a tar of a root file system, plain or compressed by gzip, zstd, xz or bzip2. Rejects as `walkTar` and `checkEntry` do,
+ * and the store is then as before. The same tar gives the same image.
  */
 export async function importRootfsTar(store: Store, stream: ByteStream, options: RootfsOptions = {}): Promise<ImageData> {
   return await importing(
     store,
     async () => {
-      const { digest, size } = await store.blobs.put(checkedTar(decompressArchive(stream, options.limits), options.limits))
+      const { digest, size } = await store.blobs.put(walkedTar(decompressArchive(stream, options.limits), options.limits, refuse))
       return await putRootfs(store, { digest, size }, options)
     },
     ({ descriptor }) => [descriptor],
@@ -61,18 +62,6 @@ async function putRootfs(
   )
 }
 
-/** The bytes of a tar as they are, while a walker makes sure that they are one. Holds no more than the walker has just read. */
-async function* checkedTar(stream: AsyncIterable<Buffer>, limits: Partial<LayerLimits> | undefined): AsyncGenerator<Buffer> {
-  const read: Buffer[] = []
-  async function* tap(): AsyncGenerator<Buffer> {
-    for await (const piece of stream) {
-      read.push(piece)
-      yield piece
-    }
-  }
-  for await (const entry of walkTar(tap(), limits)) {
-    yield* read.splice(0)
-    for await (const _ of entry.pieces()) yield* read.splice(0)
-  }
-  yield* read.splice(0)
+function refuse(error: unknown): never {
+  throw error
 }

@@ -1,4 +1,5 @@
 export { changesOf, type FileChange } from './changes.ts'
+export { checkEntry } from './check-entry.ts'
 export * from './commit.ts'
 export { checkCompression, compress, type LayerCompression } from './compress.ts'
 export { type Compression, compressionOf, decompress } from './decompress.ts'
