@@ -20,11 +20,25 @@ const mostLinks = 16
 
 /**
  * Reads an image archive (a tar, compressed or not, of an OCI layout or of `docker save`) in one pass: it may come from a pipe, and what its
- * files are for is known only at its end.
+ * files are for is known only at its end. Rejects with `image_invalid` where it does not even begin as one, and later as `walkTar` does.
+ *
+ * @param where what it is, for messages
  */
-export async function readArchive(store: Store, stream: ByteStream, limits: Partial<LayerLimits> = {}): Promise<Archive> {
+export async function readArchive(store: Store, stream: ByteStream, where: string, limits: Partial<LayerLimits> = {}): Promise<Archive> {
   const reader = new ArchiveReader(store, limits)
-  for await (const entry of walkTar(decompress(stream, limits), { ...limits, entries: mostFiles })) await reader.add(entry)
+  let entries = 0
+  try {
+    for await (const entry of walkTar(decompress(stream, limits), { ...limits, entries: mostFiles })) {
+      entries += 1
+      await reader.add(entry)
+    }
+  } catch (error) {
+    if (entries > 0 || !(error instanceof StrakeError) || error.code !== 'layer_invalid') throw error
+    throw new StrakeError('image_invalid', `${where} is no archive of images: it is no tar, compressed or not`, {
+      cause: error,
+      hint: "an archive is what `docker save`, `podman save` and an image's save() write",
+    })
+  }
   return reader
 }
 

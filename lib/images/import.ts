@@ -143,7 +143,7 @@ async function finish(store: Store, descriptor: Descriptor): Promise<ImageData> 
 }
 
 async function openArchive(store: Store, path: string, options: ImportOptions): Promise<Archive> {
-  return await readArchive(store, createReadStream(path, { highWaterMark: 512 * 1024 }), options.limits)
+  return await readArchive(store, createReadStream(path, { highWaterMark: 512 * 1024 }), path, options.limits)
 }
 
 function needed(archive: Archive, name: string, path: string): Buffer {

@@ -333,6 +333,12 @@ function missingTarget(entry: TarEntry): StrakeError {
   return layerInvalid(`a hard link ${printable(entry.path)} to ${printable(entry.linkPath)}, which is not there or is a directory`)
 }
 
+/** Whose file an op was to make, and its path for a message. */
+function ownerIn(op: unknown): { readonly path: string; readonly uid: unknown; readonly gid: unknown } {
+  const { path, uid, gid } = (typeof op === 'object' && op !== null ? op : {}) as Readonly<Record<string, unknown>>
+  return { path: printable(path instanceof Uint8Array ? Buffer.from(path) : String(path)), uid, gid }
+}
+
 /** What the kernel refuses because of what the layer asks for is the layer's fault. */
 function translate(error: unknown): unknown {
   if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
@@ -340,10 +346,11 @@ function translate(error: unknown): unknown {
   const name = typeof errno === 'number' ? errnoName(errno) : String(errno)
   // Of a whole file chown is what refuses a value.
   if ((op === 'chown' || op === 'put') && name === 'EINVAL') {
-    return new StrakeError('limit_exceeded', 'a file of the layer belongs to an id that is not mapped here', {
+    const { path, uid, gid } = ownerIn(error.details?.arguments)
+    return new StrakeError('limit_exceeded', `${path} of the layer belongs to uid ${uid}, gid ${gid}: one of them is not mapped here`, {
       cause: error,
       hint: 'give the user a wider range in /etc/subuid and /etc/subgid',
-      details: { limit: 'ids' },
+      details: { limit: 'ids', uid, gid },
     })
   }
   if (['EEXIST', 'ENOTDIR', 'ENOENT', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'].includes(name) || (op === 'link' && name === 'EPERM')) {

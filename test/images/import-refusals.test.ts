@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { type ImageSource, Images, importImage, parsePlatform } from '../../lib/images/index.ts'
+import { type ImageSource, Images, importImage, loadImages, parsePlatform } from '../../lib/images/index.ts'
 import { digestOf } from '../../lib/store/index.ts'
 import { file, symlink, tar } from '../layers/tar-maker.ts'
 import { test } from '../support/uvu.ts'
@@ -13,6 +13,17 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
     (error: { code?: string; message: string }) => error.code ?? error.message,
   )
 }
+
+test('a file that is no archive at all is said to be none', async () => {
+  await using place = await bench()
+  const path = join(place.path, 'passwd')
+  for (const content of ['root:x:0:0:root:/root:/bin/bash\n'.repeat(40), 'short', '']) {
+    writeFileSync(path, content)
+    const error = await loadImages(place.store, path).catch((reason) => reason)
+    assert.is(error.code, 'image_invalid')
+    assert.match(error.message, `${path} is no archive of images`)
+  }
+})
 
 const bad: readonly [string, (path: string) => Promise<ImageSource>, string][] = [
   ['a path with nothing there', async (path) => ({ kind: 'rootfs', path: join(path, 'no') }), 'image_not_found'],

@@ -48,6 +48,11 @@ export class Repository {
     return `v2/${this.name}/${rest}`
   }
 
+  /** A manifest of it by its tag or digest, for a message. */
+  named(reference: string): string {
+    return `${this.name}${isDigest(reference) ? '@' : ':'}${reference}`
+  }
+
   get scopes(): readonly string[] {
     return [this.#scope]
   }
@@ -66,7 +71,7 @@ export class Repository {
       scopes: this.scopes,
     })
     await answer.discard()
-    if (answer.status === 404) await this.refuse(answer, `HEAD of ${this.name}:${reference}`)
+    if (answer.status === 404) await this.refuse(answer, `HEAD of ${this.named(reference)}`)
     if (answer.status !== 200) return undefined
     const digest = answer.header('docker-content-digest')
     const mediaType = bareType(answer.header('content-type'))
@@ -84,7 +89,7 @@ export class Repository {
       scopes: this.scopes,
       most: largestManifest,
     })
-    if (answer.status !== 200) await this.refuse(answer, `the manifest ${this.name}:${reference}`)
+    if (answer.status !== 200) await this.refuse(answer, `the manifest ${this.named(reference)}`)
     const bytes = await answer.bytes(largestManifest)
     const told = answer.header('docker-content-digest')
     const claimed = isDigest(reference) ? reference : told === undefined ? undefined : parseDigest(told, 'registry_protocol')
@@ -92,7 +97,7 @@ export class Repository {
     if (claimed !== undefined && claimed !== digest)
       throw new StrakeError(
         'digest_mismatch',
-        `the manifest of ${this.name}:${printable(reference, 80)} has digest ${digest}, not ${claimed}`,
+        `the manifest of ${this.named(printable(reference, 80))} has digest ${digest}, not ${claimed}`,
         {
           details: { expected: claimed, actual: digest },
         },
@@ -142,7 +147,7 @@ export class Repository {
       scopes: this.scopes,
     })
     if (answer.status !== 201 && answer.status !== 202 && answer.status !== 200)
-      await this.refuse(answer, `PUT of the manifest ${this.name}:${reference}`)
+      await this.refuse(answer, `PUT of the manifest ${this.named(reference)}`)
     await answer.discard()
     const told = answer.header('docker-content-digest')
     if (told === undefined || !isDigest(told)) return

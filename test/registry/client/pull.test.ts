@@ -52,6 +52,8 @@ const options: readonly [string, object][] = [
   ['retries', { retries: -1 }],
   ['retries', { retries: 1.5 }],
   ['idle', { timeouts: { idle: Number.NaN } }],
+  ['fileByte', { limits: { fileByte: 7 } }],
+  ['blobBytes', { limits: { blobBytes: '7' } }],
   ['auth', { auth: { username: 'a:b', password: '' } }],
   ['auth', { auth: { username: 'a' } }],
   ['auth', { auth: { token: 'a\r\nb' } }],
