@@ -86,7 +86,10 @@ test('L14: an id beyond the mapped range is refused by name, or left out where t
   const layer = tar(raw({ name: 'f', pax: [['uid', '4294967294']] }))
   const outcome = await shop.unpack([layer]).then(
     () => 'unpacked',
-    (error: { code?: string; details?: { limit?: string } }) => `${error.code} ${error.details?.limit}`,
+    (error: { code?: string; message: string; details?: { limit?: string } }) => {
+      assert.match(error.message, /"\/?f" of the layer belongs to uid 4294967294, gid /)
+      return `${error.code} ${error.details?.limit}`
+    },
   )
   assert.is(outcome, shop.ownership ? 'limit_exceeded ids' : 'unpacked')
 })

@@ -93,6 +93,20 @@ test('a certificate of an unknown authority is refused, and neither HTTP nor cre
   assert.is((await pullImage(here.store, name, quick)).digest, amd64.descriptor.digest)
 })
 
+test('what is not there is named as it was asked for: a tag after a colon, a digest after an @', async () => {
+  await using registry = await pretend({})
+  await using here = await desk()
+  const digest = `sha256:${'0'.repeat(64)}`
+  for (const [name, shown] of [
+    ['app:1', 'app:1'],
+    [`app@${digest}`, `app@${digest}`],
+  ] as const) {
+    const error = await failure(pullImage(here.store, `${registry.host}/${name}`, quick))
+    assert.is(error.code, 'registry_not_found')
+    assert.ok(error.message.includes(` ${shown}`), error.message)
+  }
+})
+
 test('plain HTTP is not spoken where it is refused by name', async () => {
   await using registry = await pretend({ 'app:1': amd64 })
   await using here = await desk()
