@@ -8,11 +8,17 @@
 static long op_attach(int from, const char *from_path, int root, const char *path, uint64_t resolve) {
   struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = resolve};
   long to = open_resolved(root, path, &how, sizeof how);
+  int is_link = to == -ENOENT;
+  if (is_link) {
+    /* A link whose target is not there (systemd's resolv.conf): what is mounted takes the place of the link itself. */
+    how.flags |= O_NOFOLLOW;
+    to = open_resolved(root, path, &how, sizeof how);
+  }
   if (to < 0) return to;
   uint32_t flags = MOVE_MOUNT_T_EMPTY_PATH | (from_path[0] == '\0' ? MOVE_MOUNT_F_EMPTY_PATH : 0);
   long result = SYS5(move_mount, from, from_path, to, "", flags);
   SYS1(close, to);
-  return result;
+  return is_link && result < 0 ? -ENOENT : result;
 }
 
 long run_mount_op(struct machine *machine, uint16_t code, struct fields *fields) {

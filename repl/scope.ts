@@ -22,6 +22,7 @@ export function makeScope(cwd: string, signal: () => AbortSignal): { scope: Scop
   for (const name of builtinModules) {
     if (/^[a-z]\w*$/.test(name) && !(name in globalThis)) defineLazy(base, scope, name, () => require(name))
   }
+  base._error = undefined
   defineLazy(base, scope, 'signal', signal)
   return { scope, base }
 }

@@ -100,7 +100,12 @@ class Session {
   async run(): Promise<void> {
     const over = new Promise<void>((resolve) => this.#server.once('exit', () => resolve()))
     const onError = (error: unknown) => this.#tell(showError(error, this.#options.colors))
-    process.on('uncaughtException', onError)
+    // Of a timer, of a promise that nobody waited for.
+    const onUncaught = (error: unknown): void => {
+      this.#evaluator.scope._error = error
+      onError(error)
+    }
+    process.on('uncaughtException', onUncaught)
     const work = this.#work()
     this.#mind()
     // After the prompt is there: what takes a second works in a thread, and the library is loaded while the first line is typed.
@@ -114,7 +119,7 @@ class Session {
     await work
     await this.#handles.dispose((name, error) => this.#write(`${name}: ${showError(error, this.#options.colors)}\n`))
     await this.#compiler.close()
-    process.off('uncaughtException', onError)
+    process.off('uncaughtException', onUncaught)
   }
 
   /** Sets up what Node's server leaves to others. */

@@ -59,6 +59,8 @@ export interface Cgroup {
   pids(): number[]
   /** Changes the limits that are named, leaves the others; Infinity takes one away. Throws `kernel_refused`, `invalid_argument`. */
   update(limits: Limits): void
+  /** Whether what is frozen dies of SIGKILL at once: with the freezer of v1 it does only when it is thawed. */
+  readonly frozenDies: boolean
   /** Resolves once every process of the group has stopped; rejects with `timed_out` (and thaws) where one does not within 5 s. */
   freeze(): Promise<void>
   thaw(): Promise<void>

@@ -33,6 +33,7 @@ const weightFiles = [
  * See Documentation/admin-guide/cgroup-v1/ (memory.rst, cpusets.rst, freezer-subsystem.rst, …).
  */
 export class GroupV1 implements Cgroup {
+  readonly frozenDies = false
   readonly id: string
   #parents: ReadonlyMap<Controller, string>
   #directories = new Map<Controller, string>()

@@ -19,6 +19,7 @@ const needs: Readonly<Record<keyof Limits, Controller>> = {
 
 /** A group of cgroup v2: one directory. See Documentation/admin-guide/cgroup-v2.rst for every file named here. */
 export class GroupV2 implements Cgroup {
+  readonly frozenDies = true
   readonly id: string
   readonly directory: string
   readonly joinPaths: readonly string[]

@@ -76,7 +76,10 @@ export class Container implements AsyncDisposable {
     this.name = name
     this.pid = pid
     this.#freezer = new Freezer(running, pid)
-    this.fs = new ContainerFiles((access) => this.#files(access))
+    this.fs = new ContainerFiles(
+      (access) => this.#files(access),
+      (cause) => this.#gone(cause),
+    )
     this.#exit = main.then(
       ({ exitCode, signal, timedOut, oomKilled, durationMs, usage }) => ({ exitCode, signal, timedOut, oomKilled, durationMs, usage }),
       () => ({
@@ -294,7 +297,11 @@ export class Container implements AsyncDisposable {
   async diff(): Promise<readonly FileChange[]> {
     if (this.#state === 'removed') throw new StrakeError('container_not_found', `The container ${this.name} is removed.`)
     const lowers = layerPaths(this.layersBelow.map(({ chainId }) => chainId))
-    return await this.whileFrozen(() => changesIn(this.#runtime, this.#running.directory, lowers))
+    try {
+      return await this.whileFrozen(() => changesIn(this.#runtime, this.#running.directory, lowers))
+    } catch (cause) {
+      throw this.#gone(cause) ?? cause
+    }
   }
 
   /** The program that it was made by. */
@@ -351,6 +358,12 @@ export class Container implements AsyncDisposable {
     if (this.#state === 'removed') throw new StrakeError('container_not_found', `The container ${this.name} is removed.`)
     const layers = layerPaths(this.layersBelow.map(({ chainId }) => chainId))
     return stoppedAgent(await this.#runtime.zygote(), { directory: this.#running.spec.directory, layers }, access)
+  }
+
+  /** What a call fails with that met the container's removal. */
+  #gone(cause: unknown): StrakeError | undefined {
+    if (this.#removal === undefined || (cause instanceof StrakeError && cause.code !== 'kernel_refused')) return undefined
+    return new StrakeError('container_not_found', `The container ${this.name} was removed meanwhile.`, { cause })
   }
 
   async #inside(): Promise<Agent> {

@@ -89,9 +89,12 @@ function encodingOf(options: BufferEncoding | ReadFileOptions): BufferEncoding |
  */
 export class ContainerFiles {
   readonly #agent: (access: Access) => Promise<Agent>
+  readonly #gone: (cause: unknown) => StrakeError | undefined
 
-  constructor(agent: (access: Access) => Promise<Agent>) {
+  /** @internal `gone` tells the failure of a container that is being removed. */
+  constructor(agent: (access: Access) => Promise<Agent>, gone: (cause: unknown) => StrakeError | undefined) {
     this.#agent = agent
+    this.#gone = gone
   }
 
   /**
@@ -158,7 +161,7 @@ export class ContainerFiles {
     try {
       await agent.run(ops)
     } catch (error) {
-      throw explainFile(error, path)
+      throw this.#gone(error) ?? explainFile(error, path)
     } finally {
       await agent.close()
     }
@@ -170,7 +173,7 @@ export class ContainerFiles {
       const [bytes] = (await agent.run([op])).results
       return bytes instanceof Uint8Array ? bytes : new Uint8Array()
     } catch (error) {
-      throw explainFile(error, path)
+      throw this.#gone(error) ?? explainFile(error, path)
     } finally {
       await agent.close()
     }
@@ -188,7 +191,7 @@ export class ContainerFiles {
     } catch (error) {
       // A fifo that nobody reads is refused by open(2) itself.
       if (error instanceof StrakeError && error.details?.errno === 'ENXIO') throw notRegular(path)
-      throw explainFile(error, path)
+      throw this.#gone(error) ?? explainFile(error, path)
     } finally {
       await agent.close()
     }

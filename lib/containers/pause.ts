@@ -24,9 +24,10 @@ function childrenOf(pid: number): number[] {
   }
 }
 
-/** Every descendant of the container's PID 1. */
-function processes(main: number): number[] {
+/** Every process of a container but its PID 1: of one with a cgroup all that are in it, else the descendants of PID 1. */
+function processes({ cgroup }: RunningContainer, main: number): number[] {
   const first = Number(field(main, 'PPid') ?? 0)
+  if (cgroup) return cgroup.pids().filter((pid) => pid !== first)
   const found: number[] = []
   const waiting = first > 1 ? childrenOf(first) : [main]
   for (let pid = waiting.pop(); pid !== undefined; pid = waiting.pop()) {
@@ -41,14 +42,17 @@ function isStill(pid: number): boolean {
   return state === undefined || /^[TtZX]/.test(state)
 }
 
-/** By the freezer of their cgroup. */
+/**
+ * By the freezer of cgroup v2. What that of v1 holds dies only once it is thawed, and nobody would do that for a process that was killed; there,
+ * and without a cgroup, it is by signals.
+ */
 const frozen = new WeakSet<RunningContainer>()
 
-/** Ends a container. What the freezer of cgroup v1 holds dies only once it is thawed: the group sends its signals before it does that. */
+/** Ends a container, frozen or not. */
 export function killContainer(running: RunningContainer): void {
   running.child.kill(9)
   if (!frozen.delete(running)) return
-  running.cgroup?.kill().catch(() => thaw(running).catch(() => undefined))
+  running.cgroup?.kill().catch(() => running.cgroup?.thaw().catch(() => undefined))
 }
 
 /**
@@ -56,7 +60,7 @@ export function killContainer(running: RunningContainer): void {
  * with `timed_out` when one does not stop within 5 s (it sleeps in the kernel), and lets all go on.
  */
 export async function freeze(running: RunningContainer, main: number): Promise<void> {
-  if (running.cgroup) {
+  if (running.cgroup?.frozenDies) {
     frozen.add(running)
     return running.cgroup.freeze()
   }
@@ -64,7 +68,7 @@ export async function freeze(running: RunningContainer, main: number): Promise<v
   for (;;) {
     running.child.kill(stopSignal + toAll)
     await delay(2)
-    if (processes(main).every(isStill)) return
+    if (processes(running, main).every(isStill)) return
     if (performance.now() > deadline) {
       running.child.kill(continueSignal + toAll)
       throw new StrakeError('timed_out', 'A process of the container did not stop within 5 s.')
@@ -73,7 +77,6 @@ export async function freeze(running: RunningContainer, main: number): Promise<v
 }
 
 export async function thaw(running: RunningContainer): Promise<void> {
-  frozen.delete(running)
-  if (running.cgroup) return running.cgroup.thaw()
+  if (frozen.delete(running)) return running.cgroup?.thaw()
   running.child.kill(continueSignal + toAll)
 }

@@ -20,6 +20,8 @@ export function execInImage(
 ): Process<string | Buffer> {
   checkContainerOptions(options)
   const argv = argvOf(command)
+  // The process rejects with its failure, or with another that came first: then nobody waits for it.
+  if (image instanceof Promise) image.catch(() => undefined)
   const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
     const [runtime, source] = [await currentRuntime(), image instanceof Promise ? await image : image]
     const directory = runtime.newDirectory()

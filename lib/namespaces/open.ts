@@ -31,6 +31,8 @@ export async function openNamespaces(options: NamespaceOptions): Promise<OpenNam
     })
   }
   try {
+    // An ordinary user's agent without a user namespace could not be looked at, not even by that user (PR_SET_DUMPABLE, prctl(2)).
+    if (!options.user) await agent.run([{ op: 'setDumpable', value: 1 }])
     // As unshare(1) does: what is mounted here is not to show outside.
     if (options.mount) await agent.run([{ op: 'mount', target: '/', flags: flags.MS.MS_REC | flags.MS.MS_PRIVATE }])
   } catch (error) {

@@ -62,14 +62,15 @@ export function searchPaths(argv0: string, env: readonly string[]): string[] {
   return path.split(':').map((directory) => (directory === '' ? `./${argv0}` : posix.join(directory, argv0)))
 }
 
-/** With one id mapped, another user is had by a user namespace inside, whose only id is that user's. */
-function nestedUser(uid: number, gid: number): Op[] {
+/** With one id mapped, another user is had by a user namespace inside, whose only id is that user's. Its maker has every capability there. */
+function nestedUser({ user: { uid, gid }, capabilities }: CommandSpec): Op[] {
   const write = (path: string, text: string): Op => ({ op: 'write', path, flags: O.O_WRONLY, data: Buffer.from(text) })
   return [
     { op: 'unshare', flags: CLONE.CLONE_NEWUSER },
     write('/proc/self/setgroups', 'deny'),
     write('/proc/self/uid_map', `${uid} 0 1`),
     write('/proc/self/gid_map', `${gid} 0 1`),
+    { op: 'capBounding', keep: capabilityMask(capabilities) },
   ]
 }
 
@@ -196,7 +197,7 @@ export function processLimit(processes: number | undefined): Op[] {
 
 /** What the command's own process carries out, up to its exec. */
 export function commandOps(command: CommandSpec, ids: IdKind, confinement: Confinement): Op[] {
-  const { uid, gid } = command.user
+  const { uid } = command.user
   const isSingle = ids === 'single'
   const limits = command.rlimits.map(limit)
   return [
@@ -205,7 +206,7 @@ export function commandOps(command: CommandSpec, ids: IdKind, confinement: Confi
     { op: 'closeRange', first: 3, flags: CLOSE_RANGE.CLOSE_RANGE_CLOEXEC },
     // Limits hold in a namespace inside from its making on: what makes it opens files, and RLIMIT_NPROC set before it would count what all
     // containers have.
-    ...(isSingle ? [...(uid === 0 ? [] : nestedUser(uid, gid)), ...limits] : [...limits, ...identity(command)]),
+    ...(isSingle ? [...(uid === 0 ? [] : nestedUser(command)), ...limits] : [...limits, ...identity(command)]),
     ...(isSingle && uid === 0
       ? ([
           {

@@ -1,3 +1,4 @@
+import { existsSync, mkdirSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -63,6 +64,7 @@ export class Store {
   static async open(root: string = defaultRoot(), options: StoreOptions = {}): Promise<Store> {
     const store = new Store(resolve(root), options.lock ?? bakeryLock)
     try {
+      makeDirectories(store.root)
       for (const each of directories) await mkdir(store.path(each), { recursive: true, mode: 0o700 })
       store.holds.prepare()
       store.unsynced.prepare()
@@ -156,6 +158,17 @@ export class Store {
     await makeOnce(this.path('content', 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}', this.temporary())
     if (await exists(this.path('content', 'index.json'))) return
     await this.withLock('index', () => makeOnce(this.path('content', 'index.json'), formatIndex({ manifests: [] }), this.temporary()))
+  }
+}
+
+/** As `mkdir -p`. (That of Node 20 never ends where a file system answers ENOENT for what is directly below a directory: /proc.) */
+function makeDirectories(path: string): void {
+  const above = dirname(path)
+  if (above !== path && !existsSync(above)) makeDirectories(above)
+  try {
+    if (!existsSync(path)) mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if (!failedWith(error, 'EEXIST')) throw error
   }
 }
 

@@ -138,10 +138,10 @@ export function explain(op: Op['op'] | 'clone3', errno: string, failed?: Op): { 
   }
   if (op === 'clone3' && errno === 'EPERM')
     return { meaning: 'user namespaces are not allowed here', hint: 'Run `await doctor()`: it tells the command that allows them.' }
-  if (op === 'clone3' && errno === 'ENOSPC')
+  if ((op === 'clone3' || op === 'fork' || op === 'unshare') && errno === 'ENOSPC')
     return {
       meaning: 'the limit of namespaces is reached',
-      hint: 'Raise it: sysctl user.max_user_namespaces (and its siblings in /proc/sys/user).',
+      hint: 'Raise it: sysctl user.max_user_namespaces, or its sibling in /proc/sys/user for the kind; `await doctor()` tells which.',
     }
   if (op === 'clone3' && errno === 'EAGAIN') return { meaning: 'the limit of processes is reached' }
   return { meaning: generalWords[errno as ErrnoName] ?? 'the kernel refused' }

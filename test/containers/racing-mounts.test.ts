@@ -22,4 +22,21 @@ test("an image whose resolv.conf is systemd's link starts, however many start be
   assert.ok(codes.length >= 24)
 })
 
+test('where the links of an image lead nowhere, what is mounted takes their place, and nothing is left of it', async () => {
+  using place = temporaryDirectory('dangling')
+  mkdirSync(join(place.path, 'etc'))
+  symlinkSync('../run/systemd/resolve/stub-resolv.conf', join(place.path, 'etc/resolv.conf'))
+  symlinkSync('/nowhere/hosts', join(place.path, 'etc/hosts'))
+  const built = await image('host').run('rm -rf /run/systemd').copy('.', '/').build({ context: place.path })
+  await using container = await built.start({ cmd: ['sleep', '100'], hostname: 'here', network: 'host' })
+  const { stdout } = await container.exec('cat /etc/hosts; echo; cat /etc/resolv.conf', { check: true })
+  assert.match(stdout, 'localhost')
+  assert.match(stdout, 'nameserver')
+  assert.equal(await container.diff(), [])
+  const { stdout: within } = await image(built)
+    .run('cat /etc/resolv.conf > /seen')
+    .exec('cat /seen; readlink /etc/resolv.conf || echo covered')
+  assert.match(within, 'nameserver')
+})
+
 test.run()
