@@ -22,7 +22,7 @@ import type { CommandOptions, StartOptions } from './options.ts'
 import { killContainer } from './pause.ts'
 import { type Launched, Process, type Stdio } from './process.ts'
 import { currentRuntime, type Runtime } from './runtime.ts'
-import { argvOf, checkName, commandOf, limitsOf } from './settings.ts'
+import { argvOf, checkName, commandOf, limitsOf, stopSignalOf } from './settings.ts'
 
 /** A signal that asks a container to stop; then SIGKILL. */
 const standardGrace = 10_000
@@ -368,7 +368,12 @@ export class Container implements AsyncDisposable {
 
   async #inside(): Promise<Agent> {
     this.#assertRunning()
-    return insideAgent(this.#running)
+    try {
+      return await insideAgent(this.#running)
+    } catch (cause) {
+      const hasEnded = cause instanceof StrakeError && cause.details?.op === 'join' && cause.details.errno === 'ESRCH'
+      throw this.#gone(cause) ?? (hasEnded ? this.#notRunning(cause) : cause)
+    }
   }
 
   #cgroup(): NonNullable<RunningContainer['cgroup']> {
@@ -381,14 +386,10 @@ export class Container implements AsyncDisposable {
   }
 
   #assertRunning(): void {
-    if (this.#ended || this.#state === 'removed')
-      throw new StrakeError('container_not_running', `The container ${this.name} is not running.`)
+    if (this.#ended || this.#state === 'removed') throw this.#notRunning()
   }
-}
 
-function stopSignalOf(image: ImageData): SignalName | number {
-  const signal = image.config.StopSignal
-  if (!signal) return 'SIGTERM'
-  if (/^\d+$/.test(signal)) return Number(signal)
-  return (signal.startsWith('SIG') ? signal : `SIG${signal}`) as SignalName
+  #notRunning(cause?: unknown): StrakeError {
+    return new StrakeError('container_not_running', `The container ${this.name} is not running.`, { cause })
+  }
 }

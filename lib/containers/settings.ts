@@ -3,7 +3,7 @@ import { posix } from 'node:path'
 import { type Cgroup, type Cgroups, checkLimits, type Limits, rlimitsFor } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
 import { type ContainerUser, type IdRange, ownerOf, type PrivateUsers, sameIds } from '../ids/index.ts'
-import type { ExecutionConfig } from '../images/index.ts'
+import type { ExecutionConfig, ImageData } from '../images/index.ts'
 import {
   type CommandSpec,
   type ContainerSpec,
@@ -19,6 +19,7 @@ import {
   type WindowSize,
 } from '../process/index.ts'
 import { flags } from '../sys/index.ts'
+import type { SignalName } from '../zygote/index.ts'
 import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
 
 const { RLIMIT } = flags
@@ -314,3 +315,11 @@ export function containerSpec(options: ContainerOptions, facts: ContainerFacts):
 
 /** What a plan is made of when nothing runs: the standard choices. */
 export const standardPrepared = { network: 'none', shmSize: standardShm } as const
+
+/** The signal that asks the containers of an image to end. */
+export function stopSignalOf(image: ImageData): SignalName | number {
+  const signal = image.config.StopSignal
+  if (!signal) return 'SIGTERM'
+  if (/^\d+$/.test(signal)) return Number(signal)
+  return (signal.startsWith('SIG') ? signal : `SIG${signal}`) as SignalName
+}
