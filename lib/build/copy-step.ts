@@ -71,7 +71,13 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
       if (link) {
         const owner = chown === null ? undefined : numericOwner(chown)
         const isDirectory = parents === true || isDirectoryName(destination)
-        const place = { destination: destinationOf(workdir, destination), isDirectory, owner, chmod: step.chmod }
+        const place = {
+          destination: destinationOf(workdir, destination),
+          isDirectory,
+          owner,
+          chmod: step.chmod,
+          isUnnamed: step.source.kind === 'memory',
+        }
         return await layerOf(fileEntries(await input.planned(), await input.source(), place, context), stage, context)
       }
       const layer = await runtime.openLayer(snapshotsOf(stage), { signal: options.signal })

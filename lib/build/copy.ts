@@ -108,7 +108,8 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
   const exclude = request.exclude && new IgnorePatterns(request.exclude)
   for (const path of request.paths) {
     const found = await source.find(path.replaceAll('/./', '/'))
-    if (found.length === 0) {
+    // A pattern may match nothing (BuildKit's AllowEmptyWildcard): `COPY package.json package-lock.json* ./`.
+    if (found.length === 0 && !/[*?[]/.test(path)) {
       throw new StrakeError('context_invalid', `${request.where} has no ${JSON.stringify(path)}`, { hint: request.hint, details: { path } })
     }
     for (const match of found) {
@@ -146,7 +147,7 @@ export function isDirectoryName(destination: string): boolean {
 
 /** Puts what was planned into the image. Missing parents are made. */
 export async function carryOutCopy(
-  { destination, parents }: Pick<CopyStep, 'destination' | 'parents'>,
+  { destination, parents, source }: Pick<CopyStep, 'destination' | 'parents'> & { readonly source?: { readonly kind: string } },
   planned: PlannedCopy,
   upper: Upper,
   workdir: string,
@@ -156,7 +157,9 @@ export async function carryOutCopy(
   const isDirectory = parents === true || isDirectoryName(destination) || isType(place.record, 'directory')
   for (const { entry, path, digest, isTop } of placements(planned, place.path, isDirectory)) {
     checkAborted(signal)
-    if (isTop && path === place.path && place.record) await upper.directory(path)
+    // Of files from memory nobody gave the directories that they are in.
+    const isUnnamed = entry.kind === 'directory' && source?.kind === 'memory'
+    if (isUnnamed || (isTop && path === place.path && place.record)) await upper.directory(path)
     else await upper.put(entry, path, digest)
   }
 }

@@ -18,6 +18,8 @@ export interface EntryOptions {
   readonly isDirectory: boolean
   readonly owner: Owner | undefined
   readonly chmod: FileMode | undefined
+  /** Whether nobody gave the directories: files from memory. */
+  readonly isUnnamed?: boolean | undefined
 }
 
 const types = { file: 'file', directory: 'directory', link: 'symlink' } as const
@@ -57,14 +59,17 @@ async function* verified(source: FileSource, entry: SourceEntry, digest: string 
 export async function* fileEntries(
   planned: PlannedCopy,
   source: FileSource,
-  { destination, isDirectory, owner, chmod }: EntryOptions,
+  { destination, isDirectory, owner, chmod, isUnnamed = false }: EntryOptions,
   context: BuildContext,
 ): AsyncGenerator<LayerEntry> {
   for (const { entry, path, digest, isTop } of placements(planned, destination, isDirectory)) {
     checkAborted(context.options.signal)
     if (isTop && path === '/') continue
     refuseWhiteout(path)
-    const mode = chmod === undefined ? entry.mode : applyMode(chmod, entry.mode, entry.kind === 'directory')
+    const mode =
+      chmod === undefined || (isUnnamed && entry.kind === 'directory')
+        ? entry.mode
+        : applyMode(chmod, entry.mode, entry.kind === 'directory')
     yield {
       path: opPath(path),
       type: types[entry.kind],

@@ -9,7 +9,7 @@ export async function writeStage(store: Store, stage: Stage, tags: readonly stri
     for (const tag of tags) await images.tag(stage.origin, tag)
     return tags.length === 0 ? stage.origin : await images.get(stage.origin.digest)
   }
-  const { platform, created, author, settings, layers, history } = stage
+  const { platform, created, author, settings, layers, history, added } = stage
   return await images.put(
     {
       config: {
@@ -18,7 +18,7 @@ export async function writeStage(store: Store, stage: Stage, tags: readonly stri
         ...(author === undefined ? {} : { author }),
         config: settings,
         diffIds: layers.map(({ diffId }) => diffId),
-        history,
+        history: added ? [...history, ...added.entries()] : history,
       },
       layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
     },

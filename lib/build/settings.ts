@@ -34,9 +34,21 @@ export function workdirOf(settings: ExecutionConfig): string {
   return settings.WorkingDir || '/'
 }
 
+/** Environments that have each name once. */
+const merged = new WeakSet<readonly string[]>()
+
 /** Names keep their places, new ones come last, as with ENV. */
 function mergeEnv(settings: ExecutionConfig, variables: Readonly<Record<string, string>>): string[] {
-  return Object.entries({ ...environmentOf(settings), ...variables }).map(([name, value]) => `${name}=${value}`)
+  const { Env = [] } = settings
+  // Taking every line apart for every step would be what a build of many spends its time on.
+  const lines = merged.has(Env) ? [...Env] : Object.entries(environmentOf(settings)).map(([name, value]) => `${name}=${value}`)
+  for (const [name, value] of Object.entries(variables)) {
+    const head = `${name}=`
+    const at = lines.findIndex((line) => line.startsWith(head))
+    lines[at < 0 ? lines.length : at] = head + value
+  }
+  merged.add(lines)
+  return lines
 }
 
 function asSet(

@@ -45,6 +45,10 @@ class Solver implements Disposable {
   readonly finished: BuildContext['finished'] = new Map()
   readonly #graph = new Graph()
   readonly #stages = new Map<Vertex, Promise<Advance>>()
+  /** How many steps have yet to take a vertex's stage. One that nobody takes any more is let go of: stages are as large as what they say. */
+  readonly #takers = new Map<Vertex, number>()
+  readonly #ended: Promise<void>[] = []
+  #begun = 0
   readonly #options: BuildOptions
   readonly #runtime: BuildRuntime
   readonly #files: ContextFiles
@@ -66,14 +70,15 @@ class Solver implements Disposable {
   async solve(steps: readonly Step[]): Promise<Stage> {
     const end = this.#graph.add(steps)
     this.#context = await this.#open()
+    this.#take(end)
     this.#begin(this.#context)
     // A step may have turned out to need another build meanwhile.
-    for (let known = 0; known < this.#stages.size; ) {
-      known = this.#stages.size
-      await Promise.allSettled(this.#stages.values())
+    for (let known = 0; known < this.#ended.length; ) {
+      known = this.#ended.length
+      await Promise.all(this.#ended)
     }
     if (this.#failure) throw this.#failure.error
-    return (await this.#stageOf(end)).stage
+    return (await this.#stageOf(end, this.#context)).stage
   }
 
   async #open(): Promise<BuildContext> {
@@ -95,7 +100,7 @@ class Solver implements Disposable {
       build: async (inner) => {
         const end = this.#graph.add(inner)
         this.#begin(context)
-        return (await this.#stageOf(end)).stage
+        return (await this.#stageOf(end, context)).stage
       },
     }
     return context
@@ -103,19 +108,38 @@ class Solver implements Disposable {
 
   /** Starts what has not begun. What a vertex needs comes before it, so its promise is there already. */
   #begin(context: BuildContext): void {
-    for (let at = this.#stages.size; at < this.#graph.vertices.length; at += 1) {
-      const vertex = this.#graph.vertices[at]
-      if (vertex === undefined) return
-      const stage = this.#carryOut(vertex, context)
-      stage.catch(() => {})
-      this.#stages.set(vertex, stage)
+    const fresh = this.#graph.vertices.slice(this.#begun)
+    this.#begun = this.#graph.vertices.length
+    for (const vertex of fresh) for (const each of neededBy(vertex)) this.#take(each)
+    for (const vertex of fresh) this.#start(vertex, context)
+  }
+
+  #start(vertex: Vertex, context: BuildContext): Promise<Advance> {
+    const stage = this.#carryOut(vertex, context)
+    this.#stages.set(vertex, stage)
+    const onEnd = (): void => {
+      for (const each of neededBy(vertex)) this.#release(each)
+    }
+    this.#ended.push(stage.then(onEnd, onEnd))
+    return stage
+  }
+
+  #take(vertex: Vertex): void {
+    this.#takers.set(vertex, (this.#takers.get(vertex) ?? 0) + 1)
+  }
+
+  #release(vertex: Vertex): void {
+    const left = (this.#takers.get(vertex) ?? 0) - 1
+    if (left > 0) this.#takers.set(vertex, left)
+    else {
+      this.#takers.delete(vertex)
+      this.#stages.delete(vertex)
     }
   }
 
   async #carryOut(vertex: Vertex, context: BuildContext): Promise<Advance> {
-    const needed = [vertex.before, ...vertex.needs].flatMap((each) => (each ? [this.#stageOf(each)] : []))
-    await Promise.all(needed)
-    const before = vertex.before && (await this.#stageOf(vertex.before))
+    await Promise.all(vertex.needs.map((each) => this.#stageOf(each, context)))
+    const before = vertex.before && (await this.#stageOf(vertex.before, context))
     try {
       const total = this.#graph.vertices.length
       return await reported(vertex, total, this.#options.onProgress, (reporter) => advance(before, vertex.step, context, reporter))
@@ -126,13 +150,19 @@ class Solver implements Disposable {
     }
   }
 
-  #stageOf(vertex: Vertex): Promise<Advance> {
+  /** One that was let go of is made again, from the cache: nothing asks for it but a build that nobody knew of. */
+  #stageOf(vertex: Vertex, context: BuildContext): Promise<Advance> {
     const stage = this.#stages.get(vertex)
-    if (stage === undefined) throw new Error(`step ${vertex.index} has not begun`)
-    return stage
+    if (stage) return stage
+    for (const each of neededBy(vertex)) this.#take(each)
+    return this.#start(vertex, context)
   }
 
   [Symbol.dispose](): void {
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
   }
+}
+
+function neededBy({ before, needs }: Vertex): readonly Vertex[] {
+  return before ? [before, ...needs] : needs
 }

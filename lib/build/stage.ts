@@ -1,6 +1,7 @@
 import type { ExecutionConfig, HistoryEntry, ImageData, ImageLayer, Platform } from '../images/index.ts'
 import { chainIds, type StoredLayer } from '../layers/index.ts'
 import type { Digest } from '../store/index.ts'
+import { Past } from './past.ts'
 import type { FromStep } from './step.ts'
 
 /** A layer of the image that is built. */
@@ -10,7 +11,9 @@ export type StageLayer = Omit<ImageLayer, 'chainId'>
 export interface Stage {
   readonly settings: ExecutionConfig
   readonly layers: readonly StageLayer[]
+  /** What the image that the build starts from came with; `added` is what its steps have done since. */
   readonly history: readonly HistoryEntry[]
+  readonly added?: Past
   /** RFC 3339; undefined for a base that does not say, and what only settings were added to. */
   readonly created: string | undefined
   readonly platform: Platform
@@ -58,7 +61,7 @@ export function extend(
     ...before,
     settings,
     layers: step.layer ? [...stage.layers, step.layer] : stage.layers,
-    history: [...stage.history, entry],
+    added: (stage.added ?? Past.none()).with(entry),
     created: step.created,
   }
 }

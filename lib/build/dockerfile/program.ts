@@ -147,12 +147,13 @@ class Program {
   #build(stage: StageSource): BuiltStage {
     const { base, scope } = this.#begin(stage)
     const { context } = this.#options
-    const proxies = proxyArguments(this.#args)
+    // For those that the steps have named already they say the same again; an ONBUILD of the base may name others.
+    const args = { ...Object.fromEntries(this.#args), ...proxyArguments(this.#args) }
     const first: FromStep = Object.freeze({
       kind: 'from',
       base,
       ...(context === undefined ? {} : { context }),
-      ...(Object.keys(proxies).length === 0 ? {} : { args: Object.freeze(proxies) }),
+      ...(Object.keys(args).length === 0 ? {} : { args: Object.freeze(args) }),
     })
     const lookup: Lookup = (name) => scope.lookup(name)
     const steps: Step[] = [first]

@@ -126,7 +126,7 @@ export class Upper {
       const next = joinPath(here, name)
       if (!(await this.paths.stat(next))) {
         await this.#touch(here)
-        this.#set(next, blankDirectory)
+        this.#set(next, blankDirectory, undefined, blankDirectory.mode)
         this.paths.note(next, 'directory')
       }
       here = next
@@ -157,7 +157,8 @@ export class Upper {
     return this.#options.canChown ? { uid, gid } : { uid: 0, gid: 0 }
   }
 
-  #set(path: BytePath, given: SourceEntry | Omit<SourceEntry, 'path' | 'origin'>, digest?: string): void {
+  /** `kept`: the permissions of what nobody gave, whatever `chmod` says. */
+  #set(path: BytePath, given: SourceEntry | Omit<SourceEntry, 'path' | 'origin'>, digest?: string, kept?: number): void {
     if (path === '/') return
     refuseWhiteout(path)
     const { owner, chmod, epoch } = this.#options
@@ -166,7 +167,7 @@ export class Upper {
     const entry: LayerEntry = {
       path: opPath(path),
       type: types[kind],
-      mode: kind === 'link' ? 0o777 : chmod === undefined ? mode : applyMode(chmod, mode, kind === 'directory'),
+      mode: kind === 'link' ? 0o777 : (kept ?? (chmod === undefined ? mode : applyMode(chmod, mode, kind === 'directory'))),
       ...this.#owned(uid, gid),
       mtime: { sec: mtime ?? epoch, nsec: 0 },
       xattrs: shipped(xattrs),

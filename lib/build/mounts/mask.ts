@@ -1,7 +1,7 @@
 /** A shorter text would be found where it is no secret. */
 const leastBytes = 4
-/** Of a longer value its lines are looked for. */
-const mostBytes = 4096
+/** A longer line is looked for in pieces, one after the other. */
+const pieceBytes = 1024
 const leastLineBytes = 8
 const stars = Buffer.from('***')
 const nothing = Buffer.alloc(0)
@@ -11,7 +11,16 @@ function patternsOf(value: Uint8Array): Buffer[] {
   const text = Buffer.from(value).toString('latin1').trim()
   const lines = text.split('\n').map((line) => line.trim())
   const long = lines.length > 1 ? lines.filter((line) => line.length >= leastLineBytes) : []
-  return [text, ...long].filter((each) => each.length >= leastBytes && each.length <= mostBytes).map((each) => Buffer.from(each, 'latin1'))
+  return [text, ...long]
+    .filter((each) => each.length >= leastBytes)
+    .flatMap(piecesOf)
+    .map((each) => Buffer.from(each, 'latin1'))
+}
+
+/** Of about the same length, none of them short. */
+function piecesOf(text: string): string[] {
+  const length = Math.ceil(text.length / Math.ceil(text.length / pieceBytes))
+  return Array.from({ length: Math.ceil(text.length / length) }, (_, index) => text.slice(index * length, (index + 1) * length))
 }
 
 /** Puts stars in the place of secrets in what a command prints. */

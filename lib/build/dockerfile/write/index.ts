@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { optionCheck, StrakeError } from '../../../errors/index.ts'
 import { describeStep } from '../../describe.ts'
+import { basesOf } from '../../graph.ts'
 import type { Base, CopyStep, FromStep, LateStep, RunStep, Step } from '../../step.ts'
 import type { Escape } from '../directives.ts'
 import { lateStatement } from '../late.ts'
@@ -35,28 +36,33 @@ function unsayable(step: Step, why: string, hint?: string): StrakeError {
   })
 }
 
-function* allSteps(steps: readonly Step[], seen = new Set<readonly Step[]>()): Generator<Step> {
-  if (seen.has(steps)) return
-  seen.add(steps)
-  for (const step of steps) {
-    yield step
-    for (const base of basesIn(step)) if (base.kind === 'steps') yield* allSteps(base.steps, seen)
-  }
+function chainsIn(step: Step): (readonly Step[])[] {
+  return basesOf(step).flatMap((base) => (base.kind === 'steps' ? [base.steps] : []))
 }
 
-function basesIn(step: Step): readonly Base[] {
-  switch (step.kind) {
-    case 'from':
-      return [step.base]
-    case 'copy':
-      return step.source.kind === 'image' ? [step.source.base] : []
-    case 'run':
-      return (step.mounts ?? []).flatMap((mount) => ('from' in mount && mount.from ? [mount.from] : []))
-    case 'late':
-      return Object.values(step.bases ?? {})
-    default:
-      return []
+/** What has been seen of a chain on the way through all that it needs. */
+interface Visit {
+  readonly steps: readonly Step[]
+  readonly needs: Iterator<readonly Step[]>
+}
+
+/** The chains that `end` needs, each after those that it needs itself, and `end` as the last; `onSeen` is told of each as it is come upon first. */
+function chainsUnder(end: readonly Step[], onSeen: (steps: readonly Step[]) => void): readonly (readonly Step[])[] {
+  const seen = new Set([end])
+  const ordered: (readonly Step[])[] = []
+  const path: Visit[] = [{ steps: end, needs: end.flatMap(chainsIn).values() }]
+  for (let visit = path.at(-1); visit; visit = path.at(-1)) {
+    const { value: steps, done } = visit.needs.next()
+    if (done) {
+      ordered.push(visit.steps)
+      path.pop()
+    } else if (!seen.has(steps)) {
+      seen.add(steps)
+      onSeen(steps)
+      path.push({ steps, needs: steps.flatMap(chainsIn).values() })
+    }
   }
+  return ordered
 }
 
 /** A Dockerfile in the making: the stages in the order in which they need each other. */
@@ -64,15 +70,16 @@ class Writer {
   readonly #stages: string[] = []
   readonly #names = new Map<readonly Step[], string>()
   readonly #bases = new Map<string, Base>()
-  readonly #taken: ReadonlySet<string>
+  readonly #chains: readonly (readonly Step[])[]
   readonly #escaper: Escape
   readonly #onFile: ToDockerfileOptions['onFile']
 
   constructor(steps: readonly Step[], { onFile }: ToDockerfileOptions) {
     this.#onFile = onFile
-    const all = [...allSteps(steps)]
-    const references = all.flatMap(basesIn).flatMap((base) => (base.kind === 'reference' ? [base.reference] : []))
-    this.#taken = new Set(references)
+    const met: (readonly Step[])[] = []
+    this.#chains = chainsUnder(steps, (chain) => met.push(chain))
+    const all = this.#chains.flat()
+    this.#nameStages(met, new Set(all.flatMap(basesOf).flatMap((base) => (base.kind === 'reference' ? [base.reference] : []))))
     const escapers = new Set(all.flatMap((step) => (step.kind === 'late' ? [step.escaper] : [])))
     const [escaper = '\\', ...more] = escapers
     const late = all.find((step) => step.kind === 'late')
@@ -80,8 +87,8 @@ class Writer {
     this.#escaper = escaper
   }
 
-  text(steps: readonly Step[]): string {
-    this.#stage(steps, undefined)
+  text(): string {
+    for (const steps of this.#chains) this.#stage(steps, this.#names.get(steps))
     const head = this.#escaper === '`' ? '# escape=`\n' : ''
     return `${head}${this.#stages.join('\n')}`
   }
@@ -99,7 +106,7 @@ class Writer {
     return `FROM ${platform}${this.#nameOf(base, step)}${name === undefined ? '' : ` AS ${name}`}`
   }
 
-  /** What a base is called: a stage gets written before the one that asks. */
+  /** What a base is called: a stage is written before the one that asks. */
   #nameOf(base: Base, step: Step): string {
     const name = this.#baseName(base, step)
     this.#bases.set(name, base)
@@ -118,21 +125,20 @@ class Writer {
         return tag
       }
       case 'steps':
-        return this.#stageName(base.steps)
+        return this.#names.get(base.steps) ?? ''
       default:
         throw unsayable(step, 'it starts from no image of a registry', 'build that base with a tag, and start from the tag')
     }
   }
 
-  #stageName(steps: readonly Step[]): string {
-    const known = this.#names.get(steps)
-    if (known !== undefined) return known
-    let number = this.#names.size
-    while (this.#taken.has(`stage-${number}`) || [...this.#names.values()].includes(`stage-${number}`)) number += 1
-    const name = `stage-${number}`
-    this.#names.set(steps, name)
-    this.#stage(steps, name)
-    return name
+  /** Stages are numbered as they are come upon, without the numbers that images are called by. */
+  #nameStages(chains: readonly (readonly Step[])[], taken: ReadonlySet<string>): void {
+    let number = 0
+    for (const steps of chains) {
+      while (taken.has(`stage-${number}`)) number += 1
+      this.#names.set(steps, `stage-${number}`)
+      number += 1
+    }
   }
 
   #instructions(step: Step): string[] {
@@ -259,5 +265,5 @@ class Writer {
  */
 export function formatDockerfile(steps: readonly Step[], options: ToDockerfileOptions = {}): string {
   checkNames(options)
-  return new Writer(steps, options).text(steps)
+  return new Writer(steps, options).text()
 }
