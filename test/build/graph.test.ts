@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { type BuildEvent, type BuildOptions, buildImage, type Step } from '../../lib/build/index.ts'
+import { type BuildEvent, type BuildOptions, buildImage, outlineOf, type Step } from '../../lib/build/index.ts'
 import { StrakeError } from '../../lib/errors/index.ts'
-import { image } from '../../lib/fluent/image-builder.ts'
+import { ImageBuilder, image } from '../../lib/fluent/image-builder.ts'
 import { type ImageData, Images } from '../../lib/images/index.ts'
 import { registry } from '../../lib/index.ts'
 import { Store } from '../../lib/store/index.ts'
@@ -210,6 +210,71 @@ test('a chain that cannot be is refused before any step is carried out, wherever
         assert.is((await failure(build(joined([scratch.run(['y']), bad])))).code, 'invalid_argument')
       }
       assert.equal(ran(), [])
+    },
+  ))
+
+test('as many steps as an image may have are carried out in seconds, and one more is refused before any is', () =>
+  withBench(
+    () => ({}),
+    async ({ build }) => {
+      const many = (count: number): { readonly steps: readonly Step[] } => ({
+        steps: [...scratch.steps, ...Array.from({ length: count }, (_, at) => ({ kind: 'env' as const, variables: { A: String(at) } }))],
+      })
+      const before = process.cpuUsage()
+      const built = await build(many(10_000))
+      const { user, system } = process.cpuUsage(before)
+      assert.is(built.history.length, 10_000)
+      assert.equal(built.config.Env?.at(-1), 'A=9999')
+      assert.ok(user + system < 20e6, `took ${(user + system) / 1e6} s`)
+      let told = 0
+      const onProgress = (): void => {
+        told += 1
+      }
+      const halves = { steps: [...image(new ImageBuilder(many(6000).steps)).steps, ...many(6000).steps.slice(1)] }
+      for (const [app, maximum] of [
+        [many(10_001), 10_000],
+        [halves, 10_000],
+        [joined(Array.from({ length: 11 }, () => new ImageBuilder(many(9999).steps))), 100_000],
+      ] as const) {
+        const { code, details } = await failure(build(app, { onProgress }))
+        assert.equal([code, details], ['limit_exceeded', { limit: 'steps', maximum }])
+      }
+      assert.is(told, 0)
+    },
+  ))
+
+test('builds that grow out of the same one have histories of their own', () =>
+  withBench(
+    () => ({}),
+    async ({ build }) => {
+      const base = scratch.env({ A: '1' })
+      const [one, two] = [base.env({ B: '1' }).cmd(['one']), base.env({ B: '2' }).cmd(['two'])]
+      const built = await build(one.copy('/', '/', { from: two }).copy('/', '/', { from: base }))
+      assert.equal(
+        built.history.map(({ created_by }) => created_by),
+        ['ENV A=1', 'ENV B=1', 'CMD ["one"]', 'COPY --from=a build . /', 'COPY --from=a build . /'],
+      )
+      assert.equal(
+        (await build(two)).history.map(({ created_by }) => created_by),
+        ['ENV A=1', 'ENV B=2', 'CMD ["two"]'],
+      )
+    },
+  ))
+
+test('thousands of builds one on the other: built, planned and written as a Dockerfile', () =>
+  withBench(
+    () => ({}),
+    async ({ build }) => {
+      const pile = Array.from({ length: 3000 }).reduce<typeof scratch>((below, _, at) => image(below).env({ A: String(at) }), scratch)
+      const built = await build(pile)
+      assert.equal([built.history.length, built.config.Env?.at(-1)], [3000, 'A=2999'])
+      assert.is(outlineOf(pile.steps).config.Env?.at(-1), 'A=2999')
+      const side = Array.from({ length: 3000 }).reduce<typeof scratch>((from) => scratch.copy('/', '/', { from }), scratch)
+      assert.is(outlineOf(side.steps).layers.length, 1)
+      const text = pile.toDockerfile()
+      assert.is(text.split('\n').filter((line) => line.startsWith('FROM ')).length, 3001)
+      assert.is(image().fromDockerfile({ text }).toDockerfile(), text)
+      assert.is(side.toDockerfile().match(/^COPY /gm)?.length, 3000)
     },
   ))
 

@@ -1,5 +1,6 @@
 import { hostPlatform, type Platform, parsePlatform, parseReference } from '../../images/index.ts'
 import type { ContextInput } from '../context-files.ts'
+import { mostEntries } from '../limits.ts'
 import type { Base, FromStep, Step } from '../step.ts'
 import type { Lookup } from './expansion.ts'
 import { lateStep } from './late.ts'
@@ -27,6 +28,8 @@ export interface ProgramOptions {
 interface BuiltStage {
   readonly steps: readonly Step[]
   readonly scope: Scope
+  /** Steps that the image is made by, those of the stage below among them. */
+  readonly entries: number
 }
 
 /** A Dockerfile on its way to steps: its stages are gone through once, from the first to the last, since each sees those before it only. */
@@ -36,12 +39,16 @@ class Program {
   readonly #args: ReadonlyMap<string, string>
   readonly #globals: ReadonlyMap<string, string>
   readonly #built: BuiltStage[] = []
+  /** The first stage of each name, and the last one of those that are understood by now. */
+  readonly #first = new Map<string, StageSource>()
+  readonly #latest = new Map<string, StageSource>()
 
   constructor(text: string, options: ProgramOptions) {
     const { globals, stages } = stagesOf(readInstructions(text))
     const last = stages.at(-1)
     if (!last) throw dockerfileError({ line: 1, column: 1 }, 'there is no FROM')
     this.#stages = stages
+    for (const stage of stages) if (stage.name !== undefined && !this.#first.has(stage.name)) this.#first.set(stage.name, stage)
     this.#options = options
     const values = platformArguments(options.platform ?? hostPlatform, options.target ?? last.name ?? 'default')
     this.#args = new Map(Object.entries(options.args ?? {}))
@@ -57,22 +64,28 @@ class Program {
   /** The steps of the wanted stage; the other stages are in them where they are used. */
   steps(): readonly Step[] {
     const wanted = this.#target()
-    for (const stage of this.#stages) this.#built.push(this.#build(stage))
+    for (const stage of this.#stages) {
+      this.#built.push(this.#build(stage))
+      if (stage.name !== undefined) this.#latest.set(stage.name, stage)
+    }
     return this.#built[wanted.index]?.steps ?? []
   }
 
   #target(): StageSource {
     const { target } = this.#options
-    const found = target === undefined ? this.#stages.at(-1) : (this.#named(target, this.#stages.length) ?? this.#numbered(target))
+    const found =
+      target === undefined
+        ? this.#stages.at(-1)
+        : (this.#stages.findLast(({ name }) => name === target.toLowerCase()) ?? this.#numbered(target))
     if (found) return found
     const names = this.#stages.map(({ name, index }) => name ?? String(index))
     throw dockerfileError({ line: 1, column: 1 }, `there is no stage ${quoted(target ?? '')}`, { hint: `there are ${names.join(', ')}` })
   }
 
-  /** The last stage of that name among the first `count`, or else one that comes later. */
-  #named(name: string, count: number): StageSource | undefined {
+  /** The last stage of that name before the one that is gone through, or else one that does not come before it. */
+  #named(name: string): StageSource | undefined {
     const lower = name.toLowerCase()
-    return this.#stages.slice(0, count).findLast((stage) => stage.name === lower) ?? this.#stages.find((stage) => stage.name === lower)
+    return this.#latest.get(lower) ?? this.#first.get(lower)
   }
 
   #numbered(text: string): StageSource | undefined {
@@ -98,7 +111,7 @@ class Program {
   }
 
   /** What FROM starts from, and what is known of it. */
-  #begin(stage: StageSource): { base: Base; scope: Scope } {
+  #begin(stage: StageSource): { base: Base; scope: Scope; entries: number } {
     const { from, base: word } = stage
     const name = this.#global(from, word)
     const position = positionOf(from, word.offset)
@@ -110,11 +123,11 @@ class Program {
         'give the ARG before the first FROM a default',
       )
     const platform = this.#platform(stage)
-    const known = this.#stages.slice(0, stage.index).findLast((each) => each.name === name.toLowerCase())
-    const base = known && this.#stageBase(known.index)
-    if (base) return { base, scope: this.#built[known.index]?.scope.next() ?? Scope.onImage() }
-    if (name === 'scratch') return { base: Object.freeze({ kind: 'scratch' }), scope: Scope.onScratch() }
-    return { base: this.#reference(name, position, platform), scope: Scope.onImage() }
+    const known = this.#latest.get(name.toLowerCase())
+    const below = known && this.#built[known.index]
+    if (below) return { base: Object.freeze({ kind: 'steps', steps: below.steps }), scope: below.scope.next(), entries: below.entries }
+    if (name === 'scratch') return { base: Object.freeze({ kind: 'scratch' }), scope: Scope.onScratch(), entries: 0 }
+    return { base: this.#reference(name, position, platform), scope: Scope.onImage(), entries: 0 }
   }
 
   #platform({ from, platform: word }: StageSource): string | undefined {
@@ -133,7 +146,7 @@ class Program {
     if (/\$[\w{]/.test(name))
       throw dockerfileError(position, `no variable can stand in ${quoted(name)}`, { hint: 'name a stage for it: FROM $IMAGE AS name' })
     const isNumber = /^\d+$/.test(name)
-    const found = isNumber ? this.#numbered(name) : this.#named(name, stage.index)
+    const found = isNumber ? this.#numbered(name) : this.#named(name)
     if (found?.index === stage.index) throw dockerfileError(position, `the stage ${quoted(name)} would need itself`)
     if (found && found.index > stage.index) {
       const { line } = positionOf(found.from, 0)
@@ -145,7 +158,7 @@ class Program {
   }
 
   #build(stage: StageSource): BuiltStage {
-    const { base, scope } = this.#begin(stage)
+    const { base, scope, entries } = this.#begin(stage)
     const { context } = this.#options
     // For those that the steps have named already they say the same again; an ONBUILD of the base may name others.
     const args = { ...Object.fromEntries(this.#args), ...proxyArguments(this.#args) }
@@ -162,8 +175,11 @@ class Program {
         scope.note(step)
         steps.push(step)
       }
+      // Nobody could read the history of such an image.
+      if (entries + steps.length - 1 > mostEntries)
+        throw failAt(statement, 0, `the image has more than ${mostEntries} steps`, 'ENV, LABEL, COPY and RUN can each do the work of many')
     }
-    return { steps: Object.freeze(steps), scope }
+    return { steps: Object.freeze(steps), scope, entries: entries + steps.length - 1 }
   }
 
   #translated(statement: Statement, stage: StageSource, lookup: Lookup): readonly Step[] {

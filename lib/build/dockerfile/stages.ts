@@ -1,3 +1,4 @@
+import { mostSteps } from '../limits.ts'
 import { Flags } from './flags.ts'
 import type { InstructionLine } from './lines.ts'
 import { quoted } from './position.ts'
@@ -50,8 +51,9 @@ function beginStage(statement: Statement, index: number): Omit<StageSource, 'ins
 export function stagesOf(lines: readonly InstructionLine[]): Outlines {
   const globals: { statement: Statement; argument: Argument }[] = []
   const stages: (StageSource & { instructions: Statement[] })[] = []
-  for (const line of lines) {
+  for (const [index, line] of lines.entries()) {
     const statement = parseStatement(line)
+    if (index >= mostSteps) throw failAt(statement, 0, `there are more than ${mostSteps} instructions`)
     const stage = stages.at(-1)
     if (statement.keyword === 'FROM') stages.push({ ...beginStage(statement, stages.length), instructions: [] })
     else if (stage) stage.instructions.push(statement)

@@ -166,8 +166,24 @@ function quickly<Result>(work: () => Result): Result {
   return result
 }
 
+test('what no image can be made of is refused, with its place, as soon as it is read', () => {
+  assert.is(quickly(() => dockerfileSteps({ text: `FROM a\n${'RUN echo x\n'.repeat(10_000)}` })).length, 10_001)
+  for (const [text, line] of [
+    [`FROM a\n${'RUN echo x\n'.repeat(99_999)}`, 10_002],
+    [`FROM a AS s\n${'ENV A=1\n'.repeat(6000)}FROM s\n${'ENV A=1\n'.repeat(6000)}`, 10_003],
+    [`FROM scratch AS s0\n${Array.from({ length: 99_999 }, (_, at) => `FROM scratch AS s${at + 1}\n`).join('')}ENV A=1`, 100_001],
+  ] as const) {
+    const { code, details } = quickly(() => refusal(text))
+    assert.equal([code, details?.line, details?.column], ['dockerfile_invalid', line, 1])
+  }
+})
+
+test('stages in a chain, as many as there may be steps, are read in seconds', () => {
+  const text = `FROM scratch AS s0\n${Array.from({ length: 5000 }, (_, at) => `FROM s${at} AS s${at + 1}\nENV A${at}=1\n`).join('')}`
+  assert.is(quickly(() => dockerfileSteps({ text })).length, 2)
+})
+
 test('100,000 lines are read; 10 MB on one are refused, with their place', () => {
-  assert.is(quickly(() => dockerfileSteps({ text: `FROM a\n${'RUN echo x\n'.repeat(100_000)}` })).length, 100_001)
   assert.is(quickly(() => dockerfileSteps({ text: `FROM a\nRUN a ${'\\\n x '.repeat(100_000)}\n` })).length, 2)
   assert.is(quickly(() => dockerfileSteps({ text: `FROM a\n${'# comment\n'.repeat(100_000)}` })).length, 1)
   assert.is(
