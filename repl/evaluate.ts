@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import vm from 'node:vm'
 import type { Compiler } from './compiler.ts'
 import type { Handles } from './handles.ts'
@@ -11,7 +12,8 @@ export type Outcome =
   | { readonly status: 'incomplete' }
   | { readonly status: 'refused'; readonly problems: readonly Problem[] }
   | { readonly status: 'failed'; readonly error: unknown }
-  | { readonly status: 'interrupted' }
+  /** `goesOn`: what it waited for has not ended by that. */
+  | { readonly status: 'interrupted'; readonly goesOn: boolean }
   /** `hasValue` is false where the input was a statement. */
   | { readonly status: 'done'; readonly hasValue: boolean; readonly value: unknown }
 
@@ -31,6 +33,10 @@ export interface EvaluatorOptions {
 }
 
 type Ready = Extract<CompiledInput, { status: 'ready' }>
+
+const unbegun = { status: 'interrupted', goesOn: false } as const
+/** Milliseconds that what was given the session's `signal` has to end before it is said that it goes on. */
+const patience = 300
 
 const entrance = Symbol.for('strake.repl.input')
 const entranceText = `globalThis[Symbol.for('strake.repl.input')]`
@@ -55,14 +61,19 @@ export class Evaluator {
     this.#base = base
   }
 
+  /** An evaluation is about to follow: interruptions are for that one from now on. */
+  begin(): void {
+    this.#controller = new AbortController()
+  }
+
   /** Stops waiting for the evaluation that is under way, and aborts `signal`. */
   interrupt(): void {
     this.#controller.abort(new Error('Interrupted'))
   }
 
-  /** Compiles and runs one input; what it declares stays. */
+  /** Compiles and runs one input, after `begin`; what it declares stays. */
   async evaluate(code: string): Promise<Outcome> {
-    const compiled = await this.#options.compiler.ask('input', { code })
+    const compiled = await this.#compile(code)
     if (compiled.status !== 'ready') return compiled
     const { outcome, kept } = await this.#attempt(compiled)
     if (outcome.status === 'done' || kept.length > 0) await this.#options.compiler.ask('commit', { id: compiled.id, names: kept })
@@ -71,16 +82,24 @@ export class Evaluator {
 
   /** The value of an expression, for a command: it leaves no name and no `_`. */
   async value(code: string): Promise<Outcome> {
-    const compiled = await this.#options.compiler.ask('input', { code })
+    this.begin()
+    const compiled = await this.#compile(code)
     if (compiled.status !== 'ready') return compiled
     const { outcome } = await this.#attempt({ ...compiled, names: [] })
     return outcome
   }
 
+  /** Can be interrupted as well: the first input waits for the compiler and the library. */
+  async #compile(code: string): Promise<CompiledInput | typeof unbegun> {
+    const ready = this.#options.compiler.ask('input', { code }).then(async (compiled) => {
+      if (compiled.status === 'ready') await this.#provideLibrary()
+      return compiled
+    })
+    return await Promise.race([ready, aborted(this.#controller.signal).then(() => unbegun)])
+  }
+
   /** Runs; of an input that broke off, only the names that it got to are kept. */
   async #attempt(compiled: Ready): Promise<{ outcome: Outcome; kept: readonly string[] }> {
-    await this.#provideLibrary()
-    this.#controller = new AbortController()
     const { scope } = this
     const fresh = new Set(compiled.names.filter((name) => !Object.hasOwn(scope, name)))
     const before = new Map(compiled.names.map((name) => [name, fresh.has(name) ? undefined : scope[name]]))
@@ -104,20 +123,25 @@ export class Evaluator {
   async #runBody({ body, id, lines }: Ready): Promise<Outcome> {
     rememberLines(id, lines)
     const { signal } = this.#controller
-    const interrupted = new Promise<Outcome>((resolve) => signal.addEventListener('abort', () => resolve({ status: 'interrupted' })))
     this.#options.onSynchronous?.(true)
     let running: Promise<unknown>
     try {
       Reflect.set(globalThis, entrance, { scope: this.scope, load: this.#options.load })
       running = this.#run(head + body + tail, id) as Promise<unknown>
     } catch (error) {
-      return isInterruption(error) ? { status: 'interrupted' } : { status: 'failed', error }
+      return isInterruption(error) ? unbegun : { status: 'failed', error }
     } finally {
       Reflect.deleteProperty(globalThis, entrance)
       this.#options.onSynchronous?.(false)
     }
     const failed = (error: unknown): Outcome => ({ status: 'failed', error })
-    return Promise.race([running.then(outcomeOf, failed), interrupted])
+    const ended = running.then(outcomeOf, failed)
+    const interrupted = aborted(signal).then(async (): Promise<Outcome> => {
+      // What was given `signal` ends in a moment.
+      const goesOn = await Promise.race([ended.then(() => false), sleep(patience, true, { ref: false })])
+      return { status: 'interrupted', goesOn }
+    })
+    return Promise.race([ended.then((outcome) => (signal.aborted ? interrupted : outcome)), interrupted])
   }
 
   #run(code: string, id: number): unknown {
@@ -126,13 +150,23 @@ export class Evaluator {
   }
 
   async #provideLibrary(): Promise<void> {
-    if (this.#base === undefined) return
+    const base = this.#base
+    if (base === undefined) return
     const exports = await this.#options.library()
+    // An input that was interrupted meanwhile has come to this as well, maybe.
+    if (this.#base === undefined) return
     for (const [name, value] of Object.entries(exports)) {
-      Object.defineProperty(this.#base, name, { value, writable: true, enumerable: true, configurable: true })
+      Object.defineProperty(base, name, { value, writable: true, enumerable: true, configurable: true })
     }
     this.#base = undefined
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 function outcomeOf(result: unknown): Outcome {

@@ -185,6 +185,7 @@ class Session {
       return
     }
     this.#turns.begin()
+    this.#evaluator.begin()
     this.#jobs.emit('job', code, callback)
   }
 
@@ -227,7 +228,9 @@ class Session {
         this.#write(`${showError(outcome.error, colors)}\n`)
         break
       case 'interrupted':
-        this.#write('Interrupted\n')
+        this.#write(
+          outcome.goesOn ? 'Interrupted. What was awaited goes on: a call that is given { signal } is ended by Ctrl-C.\n' : 'Interrupted\n',
+        )
         break
       case 'done':
         if (outcome.hasValue) this.#remember(outcome.value)
