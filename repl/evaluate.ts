@@ -53,6 +53,7 @@ export class Evaluator {
   readonly #options: EvaluatorOptions
   #base: Scope | undefined
   #controller = new AbortController()
+  #abandoned = 0
 
   constructor(options: EvaluatorOptions) {
     this.#options = options
@@ -64,6 +65,11 @@ export class Evaluator {
   /** An evaluation is about to follow: interruptions are for that one from now on. */
   begin(): void {
     this.#controller = new AbortController()
+  }
+
+  /** Something that an interrupted evaluation waited for has not ended yet. */
+  get hasAbandoned(): boolean {
+    return this.#abandoned > 0
   }
 
   /** Stops waiting for the evaluation that is under way, and aborts `signal`. */
@@ -139,6 +145,12 @@ export class Evaluator {
     const interrupted = aborted(signal).then(async (): Promise<Outcome> => {
       // What was given `signal` ends in a moment.
       const goesOn = await Promise.race([ended.then(() => false), sleep(patience, true, { ref: false })])
+      if (goesOn) {
+        this.#abandoned += 1
+        ended.then(() => {
+          this.#abandoned -= 1
+        })
+      }
       return { status: 'interrupted', goesOn }
     })
     return Promise.race([ended.then((outcome) => (signal.aborted ? interrupted : outcome)), interrupted])

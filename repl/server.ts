@@ -198,14 +198,17 @@ class Session {
   }
 
   async #carryOut(code: string, callback: Callback): Promise<void> {
-    this.#progress.set(this.#options.terminal)
+    // What goes on from before would be drawn over what this one prints.
+    this.#progress.set(this.#options.terminal && !this.#evaluator.hasAbandoned)
     const settle = (error: Error | null, value?: unknown) => {
       this.#progress.set(false)
       callback(error, value)
       this.#turns.end()
     }
     try {
-      this.#settle(await this.#evaluator.evaluate(code), code, settle)
+      const outcome = await this.#evaluator.evaluate(code)
+      if (outcome.status === 'interrupted' && outcome.goesOn) await this.#progress.hide()
+      this.#settle(outcome, code, settle)
     } catch (error) {
       this.#progress.set(false)
       this.#write(`${showError(error, this.#options.colors)}\n`)
