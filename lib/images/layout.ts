@@ -214,13 +214,5 @@ async function importLayer(store: Store, source: BlobSource, layer: Descriptor):
   if (kindOf(mediaType) !== 'layer') return await importBlob(store, source, layer)
   source.checkLayer?.(layer)
   if ((await store.blobs.size(digest)) === size) return
-  await store.blobs.put(walkedLayer(asyncPieces(await source.stream({ mediaType, digest, size })), undefined, refuse), { digest, size })
-}
-
-async function* asyncPieces(stream: ByteStream): AsyncGenerator<Uint8Array, void, void> {
-  yield* stream
-}
-
-function refuse(error: unknown): never {
-  throw error
+  await store.blobs.put(walkedLayer(await source.stream({ mediaType, digest, size }), undefined), { digest, size })
 }

@@ -1,13 +1,14 @@
-import { checkEntry, compressionOf, type LayerLimits, walkTar } from '../layers/index.ts'
+import { checkEntry, compressionOf, type LayerLimits, longestMagic, startOf, walkTar } from '../layers/index.ts'
+import { type ByteStream, peek } from '../store/index.ts'
 
 /**
- * The bytes of a tar as they are, while a walker looks at its headers. What it refuses is told, once; the bytes go on all the same, unless `onRefusal`
- * throws it. Holds no more than the walker has just read.
+ * The bytes of a tar as they are, while a walker looks at its headers. What it refuses is thrown; given `onRefusal` it is told,
+ * once, and the bytes go on all the same. Holds no more than the walker has just read.
  */
 export async function* walkedTar(
   stream: AsyncIterable<Uint8Array>,
   limits: Partial<LayerLimits> | undefined,
-  onRefusal: (error: unknown) => void,
+  onRefusal: (error: unknown) => void = refuse,
 ): AsyncGenerator<Uint8Array, void, void> {
   const pieces = stream[Symbol.asyncIterator]()
   const read: Uint8Array[] = []
@@ -43,21 +44,15 @@ export async function* walkedTar(
 
 /** As `walkedTar`, of a layer: one that is compressed goes by unseen, since to decompress it takes longer than all the rest of a load. */
 export async function* walkedLayer(
-  stream: AsyncIterable<Uint8Array>,
+  stream: ByteStream,
   limits: Partial<LayerLimits> | undefined,
-  onRefusal: (error: unknown) => void,
+  onRefusal: (error: unknown) => void = refuse,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const pieces = stream[Symbol.asyncIterator]()
-  const first = await pieces.next()
-  const rest: AsyncIterableIterator<Uint8Array> = {
-    next: () => pieces.next(),
-    return: async () => (await pieces.return?.()) ?? { done: true, value: undefined },
-    [Symbol.asyncIterator]: () => rest,
-  }
-  async function* whole(): AsyncGenerator<Uint8Array, void, void> {
-    if (!first.done) yield first.value
-    yield* rest
-  }
-  if (first.done || compressionOf(first.value) !== 'none') yield* whole()
-  else yield* walkedTar(whole(), limits, onRefusal)
+  const { held, rest } = await peek(stream, longestMagic)
+  if (compressionOf(startOf(held)) !== 'none') yield* rest
+  else yield* walkedTar(rest, limits, onRefusal)
+}
+
+function refuse(error: unknown): never {
+  throw error
 }

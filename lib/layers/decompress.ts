@@ -1,6 +1,6 @@
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import type { ByteStream } from '../store/index.ts'
+import { type ByteStream, peek } from '../store/index.ts'
 import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
 import { unzstd } from './zstd.ts'
 
@@ -20,8 +20,16 @@ export function compressionOf(start: Uint8Array): Compression {
   return 'none'
 }
 
+/** Bytes that tell all of them apart. */
+export const longestMagic = 4
+
+/** The first bytes of what was read. */
+export function startOf(held: readonly Uint8Array[]): Buffer {
+  return Buffer.concat(held.map((each) => each.subarray(0, longestMagic))).subarray(0, longestMagic)
+}
+
 /** What layers never are, and archives of root file systems may be. */
-function otherCompressionOf(start: Buffer): string | undefined {
+export function otherCompressionOf(start: Buffer): 'xz' | 'bzip2' | 'lz4' | undefined {
   const magic = start.toString('latin1')
   return magic.startsWith('\xfd7zX') ? 'xz' : magic.startsWith('BZh') ? 'bzip2' : magic.startsWith('\x04"M\x18') ? 'lz4' : undefined
 }
@@ -32,7 +40,8 @@ function otherCompressionOf(start: Buffer): string | undefined {
  */
 export async function* decompress(stream: ByteStream, limits: Partial<LayerLimits> = {}): AsyncGenerator<Buffer, void, void> {
   const all = withDefaults(limits)
-  const { start, rest } = await peek(stream)
+  const { held, rest } = await peek(stream, longestMagic)
+  const start = startOf(held)
   const compression = compressionOf(start)
   const other = otherCompressionOf(start)
   if (other !== undefined)
@@ -50,39 +59,10 @@ export async function* decompress(stream: ByteStream, limits: Partial<LayerLimit
   }
 }
 
-/** The first four bytes of a stream, and a stream that has them still. */
-async function peek(stream: ByteStream): Promise<{ start: Buffer; rest: AsyncIterable<Buffer> }> {
-  const iterator = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]()
-  const held: Buffer[] = []
-  let length = 0
-  while (length < 4) {
-    const next = await iterator.next()
-    if (next.done) break
-    held.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength))
-    length += next.value.length
-  }
-  async function* rest(): AsyncGenerator<Buffer> {
-    let ended = false
-    try {
-      yield* held
-      for (let next = await iterator.next(); ; next = await iterator.next()) {
-        if (next.done) {
-          ended = true
-          return
-        }
-        yield Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength)
-      }
-    } finally {
-      if (!ended) await iterator.return?.()
-    }
-  }
-  return { start: Buffer.concat(held.map((each) => each.subarray(0, 4))).subarray(0, 4), rest: rest() }
-}
-
-async function* count(stream: AsyncIterable<Buffer>, counted: { bytes: number }): AsyncGenerator<Buffer> {
+async function* count(stream: AsyncIterable<Uint8Array>, counted: { bytes: number }): AsyncGenerator<Buffer> {
   for await (const piece of stream) {
     counted.bytes += piece.length
-    yield piece
+    yield Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)
   }
 }
 

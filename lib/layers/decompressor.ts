@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { StrakeError } from '../errors/index.ts'
-import type { ByteStream } from '../store/index.ts'
-import { decompress, ratioFloor } from './decompress.ts'
+import { type ByteStream, peek } from '../store/index.ts'
+import { decompress, longestMagic, otherCompressionOf, ratioFloor, startOf } from './decompress.ts'
 import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
 
 /** A program of this machine that decompresses from its input to its output. */
@@ -11,7 +10,6 @@ interface Program {
   readonly name: string
   readonly args: readonly string[]
   readonly pack: string
-  readonly magic: Buffer
 }
 
 /** What archives of root file systems may be compressed by and layers never are. Docker, too, has xz done by the program of that name. */
@@ -20,50 +18,27 @@ const programs: readonly Program[] = [
     name: 'xz',
     args: ['--decompress', '--stdout', '--quiet', '--no-warn', '--memlimit-decompress=1GiB'],
     pack: 'xz-utils',
-    magic: Buffer.from('fd377a585a00', 'hex'),
   },
-  { name: 'bzip2', args: ['--decompress', '--stdout', '--quiet'], pack: 'bzip2', magic: Buffer.from('BZh') },
+  { name: 'bzip2', args: ['--decompress', '--stdout', '--quiet'], pack: 'bzip2' },
 ]
 
-const longestMagic = 6
 /**
  * Decompresses an archive that is no layer: gzip, zstd, xz, bzip2 or none, told by its first bytes. Rejects as `decompress` does; where this machine
  * has not the program that it takes, with `layer_invalid` whose details name the `program`.
  */
 export async function* decompressArchive(content: ByteStream, limits: Partial<LayerLimits> = {}): AsyncGenerator<Buffer, void, void> {
-  const source = Readable.from(content, { objectMode: true })
-  try {
-    const held: Buffer[] = []
-    let length = 0
-    const pieces = source[Symbol.asyncIterator]()
-    while (length < longestMagic) {
-      const next = await pieces.next()
-      if (next.done) break
-      const piece = Buffer.from(next.value)
-      held.push(piece)
-      length += piece.length
-    }
-    const start = Buffer.concat(held.map((each) => each.subarray(0, longestMagic))).subarray(0, longestMagic)
-    const whole = restOf(held, pieces)
-    const program = programs.find(({ magic }) => start.subarray(0, magic.length).equals(magic))
-    yield* program ? through(program, whole, withDefaults(limits)) : decompress(whole, limits)
-  } finally {
-    source.destroy()
-  }
+  const { held, rest } = await peek(content, longestMagic)
+  const program = programs.find(({ name }) => name === otherCompressionOf(startOf(held)))
+  yield* program ? through(program, rest, withDefaults(limits)) : decompress(rest, limits)
 }
 
-async function* restOf(held: readonly Buffer[], pieces: AsyncIterator<Uint8Array>): AsyncGenerator<Buffer> {
-  yield* held
-  for (let next = await pieces.next(); !next.done; next = await pieces.next()) yield Buffer.from(next.value)
-}
-
-async function* through({ name, args, pack }: Program, content: AsyncIterable<Buffer>, limits: LayerLimits): AsyncGenerator<Buffer> {
+async function* through({ name, args, pack }: Program, content: AsyncIterable<Uint8Array>, limits: LayerLimits): AsyncGenerator<Buffer> {
   const { layerBytes, compressionRatio } = limits
   let taken = 0
   let given = 0
   const child = spawn(name, args, { stdio: ['pipe', 'pipe', 'ignore'], env: { PATH: process.env.PATH } })
   const ended = new Promise<Error | number | null>((resolve) => child.once('error', resolve).once('close', resolve))
-  const counted = async function* (): AsyncGenerator<Buffer> {
+  const counted = async function* (): AsyncGenerator<Uint8Array> {
     for await (const piece of content) {
       taken += piece.length
       yield piece

@@ -10,6 +10,7 @@ import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, isDige
 import { failedWith, removeFile, syncDirectory } from './files.ts'
 import { storeError } from './full.ts'
 import { ownedName } from './owner.ts'
+import { peek } from './peek.ts'
 
 /** What a blob must turn out to be. What is left out is not checked. */
 export interface Expected {
@@ -101,10 +102,11 @@ export class Blobs {
     const growing = new GrowingBlobFile(file)
     try {
       const pieces = source instanceof Uint8Array ? [source] : source
-      const begun = expected.digest === undefined && onFile === undefined ? await smallBeginning(pieces, expected) : { rest: pieces }
-      const known = 'whole' in begun ? await this.#known(begun.whole, expected) : undefined
+      const isLookedAt = expected.digest === undefined && onFile === undefined
+      const begun = await peek(pieces, isLookedAt ? smallBlob : 0, (length) => refuseTooLong(length, expected))
+      const known = begun.isWhole ? await this.#known(Buffer.concat(begun.held), expected) : undefined
       if (known) return known
-      const found = await this.#writeTemporary(file, 'whole' in begun ? [begun.whole] : begun.rest, algorithm, expected, growing, onFile)
+      const found = await this.#writeTemporary(file, begun.rest, algorithm, expected, growing, onFile)
       await this.#watcher?.note(found.digest)
       await this.#publish(file, found.digest)
       return found
@@ -238,41 +240,6 @@ export class Blobs {
         if (size !== undefined) yield { digest, size }
       }
     }
-  }
-}
-
-/** All of a source that turns out to be small; else the same source, of which some was read. */
-async function smallBeginning(
-  source: ByteStream,
-  expected: Expected,
-): Promise<{ readonly whole: Uint8Array } | { readonly rest: ByteStream }> {
-  const pieces: Uint8Array[] = []
-  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
-  let length = 0
-  try {
-    while (length <= smallBlob) {
-      const next = await iterator.next()
-      if (next.done) return { whole: Buffer.concat(pieces) }
-      pieces.push(next.value)
-      length += next.value.length
-      refuseTooLong(length, expected)
-    }
-  } catch (error) {
-    await iterator.return?.()
-    throw error
-  }
-  return { rest: resumed(pieces, iterator) }
-}
-
-async function* resumed(
-  pieces: readonly Uint8Array[],
-  iterator: Iterator<Uint8Array> | AsyncIterator<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* pieces
-    for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value
-  } finally {
-    await iterator.return?.()
   }
 }
 
