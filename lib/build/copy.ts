@@ -5,6 +5,7 @@ import { StrakeError } from '../errors/index.ts'
 import { checkAborted } from './failure.ts'
 import { type BytePath, bytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
 import { IgnorePatterns } from './files/ignore.ts'
+import { hasWildcard } from './files/pattern.ts'
 import { isType } from './files/root-paths.ts'
 import type { Upper } from './files/upper.ts'
 import { placements } from './placement.ts'
@@ -109,7 +110,7 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
   for (const path of request.paths) {
     const found = await source.find(path.replaceAll('/./', '/'))
     // A pattern may match nothing (BuildKit's AllowEmptyWildcard): `COPY package.json package-lock.json* ./`.
-    if (found.length === 0 && !/[*?[]/.test(path)) {
+    if (found.length === 0 && !hasWildcard(path)) {
       throw new StrakeError('context_invalid', `${request.where} has no ${JSON.stringify(path)}`, { hint: request.hint, details: { path } })
     }
     for (const match of found) {

@@ -6,6 +6,11 @@ export function isPattern(name: string): boolean {
   return /[*?[\\]/.test(name)
 }
 
+/** Whether a path is one that may stand for others: what is escaped stands for itself. */
+export function hasWildcard(path: string): boolean {
+  return /[*?[]/.test(path.replace(/\\./g, ''))
+}
+
 /** A pattern that stands for this path alone. */
 export function escapePattern(path: string): string {
   return path.replace(/[*?[\\]/g, '\\$&')
