@@ -7,7 +7,7 @@ import type { Agent } from '../zygote/index.ts'
 import { chainIds } from './ids.ts'
 import type { LayerLimits } from './limits.ts'
 import { SnapshotView } from './lower.ts'
-import { SyncLater } from './synced.ts'
+import { SyncLater } from './sync-later.ts'
 import { unpackLayer } from './unpack.ts'
 import type { Notice } from './unpacker.ts'
 
