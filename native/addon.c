@@ -16,6 +16,7 @@
 #include "sync.h"
 #include "values.h"
 #include "watch.h"
+#include "xattrs.h"
 
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
@@ -189,6 +190,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
       {"decode", decoder_run},
       {"digest", decoder_digest},
       {"syncFs", sync_filesystem},
+      {"xattrs", xattrs_of},
   };
   for (size_t at = 0; at < sizeof functions / sizeof functions[0]; at += 1) {
     napi_value function;

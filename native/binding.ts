@@ -72,6 +72,8 @@ export interface NativeBinding {
   digest(decoder: Decoder): Buffer
   /** syncfs(2) on libuv's pool; resolves to errno. The fd is to stay open until then. */
   syncFs(fd: number): Promise<number>
+  /** Names and values by turns, as the calling user sees them; undefined for none; or -errno. A link at the end of the path is not followed. */
+  xattrs(path: Uint8Array): (string | Buffer)[] | number | undefined
   /** Closes an fd that this module made, and no other: false for one that it did not. */
   close(fd: number): boolean
 }

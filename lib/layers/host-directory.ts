@@ -1,9 +1,12 @@
 import type { BigIntStats } from 'node:fs'
 import { lstat, open, readdir, readlink } from 'node:fs/promises'
 import { StrakeError } from '../errors/index.ts'
+import { hostXattrs } from './host-xattrs.ts'
 import { type ByteString, fromByteString, toByteString } from './names.ts'
 import type { LayerEntry } from './pack.ts'
 import { printable } from './walk.ts'
+
+const noXattrs: ReadonlyMap<string, Buffer> = new Map()
 
 export interface HostDirectoryOptions {
   /** Paths from the directory that are left out, with all under them. */
@@ -12,7 +15,8 @@ export interface HostDirectoryOptions {
 
 /**
  * A directory of this machine as entries of a layer, sorted, no link followed. Files of the calling user, unless that is root, are said to be
- * root's: an ordinary user's root file system is one that it unpacked itself. Sockets are left out, and so are xattrs, which Node cannot read.
+ * root's: an ordinary user's root file system is one that it unpacked itself. Sockets are left out, and so are xattrs that are not for a container to
+ * set (`judgeXattr`).
  */
 export async function* directoryEntries(root: string, options: HostDirectoryOptions = {}): AsyncGenerator<LayerEntry, void, void> {
   const excluded = new Set((options.exclude ?? []).map((path) => toByteString(path).replace(/^\/+|\/+$/g, '')))
@@ -20,7 +24,7 @@ export async function* directoryEntries(root: string, options: HostDirectoryOpti
   const links = new Map<string, ByteString>()
   const top = await lstatOf(base || '/')
   if (!top.isDirectory()) throw new StrakeError('invalid_argument', `${printable(root)} is not a directory`)
-  yield { ...attributesOf(top), path: '.', type: 'directory' }
+  yield { ...attributesOf(top), xattrs: await xattrsOf(base || '/'), path: '.', type: 'directory' }
   const stack = [await namesIn(base, '')]
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
     const path = level.pop()
@@ -48,7 +52,11 @@ async function lstatOf(path: ByteString): Promise<BigIntStats> {
   return await named(path, (bytes) => lstat(bytes, { bigint: true }))
 }
 
-async function named<T>(path: ByteString, read: (path: Buffer) => Promise<T>): Promise<T> {
+async function xattrsOf(path: ByteString): Promise<ReadonlyMap<string, Buffer>> {
+  return await named(path, hostXattrs)
+}
+
+async function named<T>(path: ByteString, read: (path: Buffer) => T | Promise<T>): Promise<T> {
   try {
     return await read(fromByteString(path))
   } catch (cause) {
@@ -78,7 +86,9 @@ async function entryOf(
   stats: BigIntStats,
   links: Map<string, ByteString>,
 ): Promise<LayerEntry | undefined> {
-  const common = { ...attributesOf(stats), path: fromByteString(path) }
+  // A link's own could be none of those that are kept.
+  const xattrs = stats.isSymbolicLink() ? noXattrs : await xattrsOf(`${base}/${path}`)
+  const common = { ...attributesOf(stats), xattrs, path: fromByteString(path) }
   if (stats.isDirectory()) return { ...common, type: 'directory' }
   if (stats.nlink > 1n) {
     const identity = `${stats.dev}:${stats.ino}`

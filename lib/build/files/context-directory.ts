@@ -14,6 +14,7 @@ import {
 import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../../errors/index.ts'
+import { hostXattrs } from '../../layers/index.ts'
 import { type DigestCache, isSameFile } from './digest-cache.ts'
 import {
   type BytePath,
@@ -260,10 +261,20 @@ export class ContextDirectory implements FileSource {
       mtime: Math.floor(stats.mtimeMs / 1000),
       size: kind === 'file' ? stats.size : 0,
       target: kind === 'link' ? readlinkSync(this.#absolute(origin), { encoding: 'buffer' }).toString('latin1') : '',
-      xattrs: noXattrs,
+      xattrs: kind === 'file' ? this.#capability(origin) : noXattrs,
       ...(kind === 'file' ? { identity: stats } : {}),
     })
     return kind === 'directory'
+  }
+
+  /** File capabilities are what a file can do; its other xattrs are this machine's business (where it was downloaded from, who else may read it). */
+  #capability(path: BytePath): ReadonlyMap<string, Buffer> {
+    try {
+      const capability = hostXattrs(this.#absolute(path)).get('security.capability')
+      return capability ? new Map([['security.capability', capability]]) : noXattrs
+    } catch (error) {
+      throw invalid(path, `cannot be read (${errnoOf(error)})`, error)
+    }
   }
 
   #absolute(path: BytePath): Buffer {
