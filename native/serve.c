@@ -153,6 +153,8 @@ void serve(int channel) {
     struct __kernel_timespec at_once = {0, 0};
     long ready = SYS5(ppoll, watched, 2, wants_spare() ? &at_once : NULL, 0, 0);
     if (ready == -EINTR) continue;
+    /* An op has lowered RLIMIT_NOFILE to less than these two: nobody would ever be heard, nor the owner's end be seen. */
+    if (ready < 0) end_all();
     if (ready == 0) {
       make_spare();
       continue;

@@ -143,6 +143,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
+test('an agent that may have no file open any more ends, and does not wait for what it cannot hear', async () => {
+  await using made = await ns({ user: true, pid: true })
+  const pid = await made.exec(['sleep', '600']).started
+  // RLIMIT_NOFILE
+  await made.sys.prlimit({ resource: 7, soft: 0, hard: 0 }).catch(() => {})
+  for (let wait = 0; wait < 1000 && (isAlive(pid) || isAlive(made.pid)); wait++) await new Promise((resolve) => setTimeout(resolve, 10))
+  assert.not.ok(isAlive(made.pid))
+  assert.not.ok(isAlive(pid))
+  assert.is(await codeOf(made.exec(['true'])), 'zygote_lost')
+})
+
 test('a kind that does not exist is refused by name', async () => {
   assert.is(await codeOf(ns({ files: true } as never)), 'invalid_argument')
 })
