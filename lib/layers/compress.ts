@@ -66,7 +66,8 @@ async function* serialGzip(stream: ByteStream): AsyncGenerator<Buffer> {
 async function* zstdFrames(stream: ByteStream): AsyncGenerator<Buffer> {
   const params = { [zstdLevelParameter]: zstdLevel }
   yield* inOrder(
-    blocks(stream, zstdBlock),
+    // Nothing at all is a frame too: no bytes are no zstd (RFC 8878).
+    blocks(stream, zstdBlock, 1),
     (block) =>
       new Promise<Buffer>((resolve, reject) => {
         zstdCompress?.(block, { params }, (error, result) => (error ? reject(error) : resolve(result)))
@@ -74,9 +75,11 @@ async function* zstdFrames(stream: ByteStream): AsyncGenerator<Buffer> {
   )
 }
 
-async function* blocks(stream: ByteStream, size: number): AsyncGenerator<Buffer> {
+/** Cut into blocks of `size`, the last of them shorter; an empty one where there would be fewer than `least`, of 0 and 1. */
+async function* blocks(stream: ByteStream, size: number, least: 0 | 1 = 0): AsyncGenerator<Buffer> {
   let held: Uint8Array[] = []
   let length = 0
+  let count = 0
   for await (const piece of stream) {
     for (let at = 0; at < piece.length; ) {
       const part = piece.subarray(at, at + size - length)
@@ -84,12 +87,13 @@ async function* blocks(stream: ByteStream, size: number): AsyncGenerator<Buffer>
       length += part.length
       at += part.length
       if (length < size) continue
+      count += 1
       yield held.length === 1 ? Buffer.from(part.buffer, part.byteOffset, part.length) : Buffer.concat(held, length)
       held = []
       length = 0
     }
   }
-  if (length > 0) yield Buffer.concat(held, length)
+  if (length > 0 || count < least) yield Buffer.concat(held, length)
 }
 
 /** Results in the order of their blocks, with a few under way. */
