@@ -17,6 +17,7 @@ export const core = [
   'test/zygote/workers.test.ts',
   'test/containers/input.test.ts',
   'test/containers/row.test.ts',
+  'test/layers/compress.test.ts',
   'test/layers/decompress.test.ts',
   'test/layers/unpack.test.ts',
   'test/repl/inputs.test.ts',
