@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import type { ErrorCode, StrakeError } from '../../lib/errors/index.ts'
 import { openFds } from '../support/fds.ts'
+import { mounts } from '../support/machine.ts'
 
 function read(path: string): string {
   try {
@@ -64,7 +65,7 @@ export async function settled<Value>(
 export interface Traces {
   readonly processes: number
   readonly fds: number
-  readonly mounts: string
+  readonly mounts: readonly string[]
   readonly directories: readonly string[]
   /** Of this process, as paths. */
   readonly cgroups: readonly string[]
@@ -94,7 +95,7 @@ async function traces(): Promise<Traces> {
   return {
     processes: descendants().length,
     fds: openFds(),
-    mounts: read('/proc/self/mountinfo'),
+    mounts: mounts(),
     directories: await containerDirectories(),
     cgroups: ownCgroups(),
   }

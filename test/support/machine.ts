@@ -55,3 +55,14 @@ export const nodeMajor = Number(process.versions.node.split('.')[0])
 
 /** With CI=true nothing may be skipped. */
 export const isCI = process.env.CI === 'true'
+
+/**
+ * The mounts that this process sees (proc_pid_mountinfo(5)), without those that other engines of this machine make and undo meanwhile in places
+ * where only they work.
+ */
+export function mounts(): string[] {
+  const isOthers = (line: string): boolean => /^\S+ \S+ \S+ \S+ \/(var|run|tmp|mnt)\//.test(line) && !line.includes('strake')
+  return readFileSync('/proc/self/mountinfo', 'latin1')
+    .split('\n')
+    .filter((line) => !isOthers(line))
+}

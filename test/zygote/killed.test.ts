@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { processesWith, settled } from '../containers/traces.ts'
+import { mounts } from '../support/machine.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
 
@@ -52,7 +53,7 @@ test('within a second of the SIGKILL of their owner nothing is left of 20 contai
   using directory = temporaryDirectory('killed')
   const root = join(directory.path, 'store')
   const marker = `marker-${process.pid}-${Date.now()}`
-  const mounts = readFileSync('/proc/self/mountinfo', 'latin1')
+  const before = mounts()
   const owner = spawn(process.execPath, ['--import', 'tsx', join(fixture, 'owner.ts'), marker, '20'], {
     env: { ...process.env, STRAKE_ROOT: root },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -73,7 +74,7 @@ test('within a second of the SIGKILL of their owner nothing is left of 20 contai
   )
   const took = Date.now() - begun
   assert.ok(took < 1500, `${took} ms`)
-  assert.is(readFileSync('/proc/self/mountinfo', 'latin1'), mounts)
+  assert.equal(mounts(), before)
 
   // The next process finds the store as it should be, and takes away what the dead one left.
   const next = await run('next.ts', root)
