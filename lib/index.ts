@@ -74,6 +74,7 @@ export type {
   UsageOfKind,
   VerifyOptions,
 } from './images/index.ts'
+export type { LayerNotice } from './layers/index.ts'
 export type { NamespaceKind, NamespaceOptions } from './namespaces/index.ts'
 export type { Capability, CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
 export {

@@ -30,11 +30,11 @@ export async function advance(before: Advance | undefined, step: Step, context: 
     const onMade = (): void => {
       isCached = false
     }
-    const begun = beginStage(await openBase(step.base, { ...context, onPull: reporter.pull, onMade }), step)
+    const begun = beginStage(await openBase(step.base, { ...context, onPull: reporter.pull, onNotice: reporter.notice, onMade }), step)
     return await advanceAll({ stage: begun.stage, isCached }, begun.triggers, context, reporter)
   }
   if (before === undefined) throw new Error(`${step.kind} without a stage`)
-  return await advanced(before, step, { ...contextOf(before.stage, context), onPull: reporter.pull }, reporter)
+  return await advanced(before, step, { ...contextOf(before.stage, context), onPull: reporter.pull, onNotice: reporter.notice }, reporter)
 }
 
 /** The stage after steps that nobody has seen before: what an instruction of a Dockerfile turned out to be. */
@@ -103,7 +103,7 @@ async function layered(stage: Stage, step: Step, prepared: PreparedStep, context
   const { record, isCached } = await once(keys, context, async () => {
     const layer = await context.slots.run(async () => {
       checkAborted(context.options.signal)
-      await context.runtime.unpack({ layers: imageLayers(stage) }, { signal: context.options.signal })
+      await context.runtime.unpack({ layers: imageLayers(stage) }, { signal: context.options.signal, onNotice: context.onNotice })
       return await carryOut(stage, name, ready, context, reporter)
     })
     return { layer, created: timeOf(context) }

@@ -1,5 +1,6 @@
 import { checkFlag, checkHooks, invalidOption, kindOfValue, optionCheck } from '../errors/index.ts'
 import { type Platform, parseReference } from '../images/index.ts'
+import type { LayerNotice } from '../layers/index.ts'
 import type { PullPolicy, TransferEvent } from '../registry/index.ts'
 import { checkRecord, variableName } from './argument.ts'
 import type { BuildCache, CachedStep } from './cache.ts'
@@ -124,6 +125,8 @@ export interface BuildContext {
   readonly epoch: number | undefined
   /** Told of an image that is pulled for the step at hand. */
   readonly onPull?: ((reference: string, transfer: TransferEvent) => void) | undefined
+  /** Told of what the step at hand does not unpack as a layer has it. */
+  readonly onNotice?: ((notice: LayerNotice) => void) | undefined
   /** Told when a base was not there yet: it is imported, assembled, or asked for. */
   readonly onMade?: (() => void) | undefined
   /** Carries out a build that is the base of another, or is copied from; once each. */

@@ -101,8 +101,8 @@ export function* upperEntries(upper: Upper, source: FileSource, signal?: AbortSi
  * unpacked fails here, and no later.
  */
 export async function layerOf(entries: AsyncIterable<LayerEntry>, stage: Stage, context: BuildContext): Promise<StageLayer> {
-  const { runtime, options, epoch } = context
+  const { runtime, options, epoch, onNotice } = context
   const layer = stageLayer(await storeLayer(runtime.store, entries, { clampTime: epoch }))
-  await runtime.unpack({ layers: imageLayers({ ...stage, layers: [...stage.layers, layer] }) }, { signal: options.signal })
+  await runtime.unpack({ layers: imageLayers({ ...stage, layers: [...stage.layers, layer] }) }, { signal: options.signal, onNotice })
   return layer
 }

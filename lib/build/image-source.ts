@@ -7,7 +7,7 @@ import { imageLayers, type Stage, snapshotsOf } from './stage.ts'
 /** The layers of another image under an upper that is thrown away. */
 export async function openLayersOf(stage: Stage, context: BuildContext): Promise<BuildLayer> {
   const { signal } = context.options
-  await context.runtime.unpack({ layers: imageLayers(stage) }, { signal })
+  await context.runtime.unpack({ layers: imageLayers(stage) }, { signal, onNotice: context.onNotice })
   return await context.runtime.openLayer(snapshotsOf(stage), { signal, scaffold: false })
 }
 

@@ -47,12 +47,12 @@ function isContent(reference: string): boolean {
 }
 
 async function pulled(reference: string, context: BuildContext): Promise<ImageData> {
-  const { runtime, onPull } = context
+  const { runtime, onPull, onNotice } = context
   const { platform, signal } = context.options
   return await pullImage(
     runtime.store,
     reference,
-    { platform, signal, ...(onPull ? { onProgress: (transfer) => onPull(reference, transfer) } : {}) },
+    { platform, signal, onNotice, ...(onPull ? { onProgress: (transfer) => onPull(reference, transfer) } : {}) },
     (image, options) => runtime.unpack(image, options),
   )
 }

@@ -1,3 +1,4 @@
+import type { LayerNotice } from '../layers/index.ts'
 import type { TransferEvent } from '../registry/index.ts'
 import { describeStep } from './describe.ts'
 import type { Vertex } from './graph.ts'
@@ -7,6 +8,7 @@ import type { BuildEvent } from './progress.ts'
 export interface Reporter {
   log(stream: 'stdout' | 'stderr', data: Uint8Array): void
   pull(reference: string, transfer: TransferEvent): void
+  notice(notice: LayerNotice): void
 }
 
 /** Tells `onProgress` of a step, from its start to its end or failure. Steps of one build may be told of at once. */
@@ -23,6 +25,7 @@ export async function reported<T extends { readonly isCached: boolean }>(
   try {
     const done = await work({
       log: (stream, data) => onProgress?.({ type: 'log', index, name, stream, data }),
+      notice: (notice) => onProgress?.({ type: 'notice', index, name, ...notice }),
       pull: (reference, transfer) => onProgress?.({ type: 'pull', index, name, reference, transfer }),
     })
     onProgress?.({ type: 'step', ...shared, cached: done.isCached, durationMs: performance.now() - begin })

@@ -48,10 +48,11 @@ function unknownOption(what: string, name: string, known: ReadonlySet<string>): 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
 
 /** Refuses what is given as `signal`, `onProgress`, … and is none, so that it does not fail in the middle. */
-export function checkHooks(options: { readonly signal?: unknown; readonly onProgress?: unknown }): void {
-  const { signal, onProgress } = options
+export function checkHooks(options: { readonly signal?: unknown; readonly onProgress?: unknown; readonly onNotice?: unknown }): void {
+  const { signal, onProgress, onNotice } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption('signal must be an AbortSignal.')
   if (onProgress !== undefined && !isFunction(onProgress)) throw invalidOption('onProgress must be a function.')
+  if (onNotice !== undefined && !isFunction(onNotice)) throw invalidOption('onNotice must be a function.')
 }
 
 /** Refuses what is neither true nor false, nor left out. */

@@ -9,7 +9,7 @@ import type { LayerLimits } from './limits.ts'
 import { SnapshotView } from './lower.ts'
 import { SyncLater } from './sync-later.ts'
 import { unpackLayer } from './unpack.ts'
-import type { Notice } from './unpacker.ts'
+import type { LayerNotice } from './unpacker.ts'
 
 /** Where agents see the store's root. */
 const storeInAgents = '/store'
@@ -29,7 +29,8 @@ export interface SnapshotOptions {
   readonly ownership?: boolean | undefined
   readonly limits?: Partial<LayerLimits> | undefined
   readonly signal?: AbortSignal | undefined
-  readonly onNotice?: ((notice: Notice) => void) | undefined
+  /** Told of what is not unpacked as the layer has it, while a layer is unpacked; not of one that is there already. */
+  readonly onNotice?: ((notice: LayerNotice) => void) | undefined
   /** Waited for before a layer is read that is not unpacked yet: its blob may still be on its way, and is read as it comes where its file is given. */
   readonly ready?: ((layer: LayerSource) => Promise<BlobFile | undefined>) | undefined
   /** Called with each layer that is there, unpacked now or before. */

@@ -13,10 +13,12 @@ import { type Attributes, LayerTree, type Place } from './tree.ts'
 import { printable, type Walker } from './walk.ts'
 import { judgeXattr, setXattrOp } from './xattrs.ts'
 
-/** Something of the layer that was not made as the layer says. */
-export interface Notice {
+/** Something of a layer that is not in the unpacked files as the layer says: a device, an xattr that is not for a container to set. */
+export interface LayerNotice {
+  /** In the layer. */
   readonly path: string
-  readonly what: string
+  /** What was made of it, and why, for people. */
+  readonly message: string
 }
 
 export interface UnpackOptions {
@@ -28,7 +30,7 @@ export interface UnpackOptions {
   /** Refuses a content that has another digest, with `digest_mismatch`. */
   readonly diffId?: Digest | undefined
   readonly signal?: AbortSignal | undefined
-  readonly onNotice?: ((notice: Notice) => void) | undefined
+  readonly onNotice?: ((notice: LayerNotice) => void) | undefined
 }
 
 /** Of an owner: as it is (chown(2)). */
@@ -312,8 +314,8 @@ export class Unpacker {
     }
   }
 
-  #notice(path: Buffer, what: string): void {
-    this.#options.onNotice?.({ path: path.toString(), what })
+  #notice(path: Buffer, message: string): void {
+    this.#options.onNotice?.({ path: path.toString(), message })
   }
 }
 

@@ -379,7 +379,7 @@ for (const { name, layers, tree, notices, singleTree } of cases) {
     const expected = { '/': 'dir 755', ...(shop.ownership ? tree : (singleTree ?? tree)) }
     assert.equal(Object.fromEntries(Object.entries(found.tree).sort()), Object.fromEntries(Object.entries(expected).sort()))
     assert.equal(
-      found.notices.map(({ path, what }) => `${path}: ${what}`),
+      found.notices.map(({ path, message }) => `${path}: ${message}`),
       notices ?? [],
     )
   })

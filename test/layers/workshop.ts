@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { basename } from 'node:path'
-import { type Notice, type SnapshotOptions, Snapshots } from '../../lib/layers/index.ts'
+import { type LayerNotice, type SnapshotOptions, Snapshots } from '../../lib/layers/index.ts'
 import { type Digest, hexOf, Store, toDigest } from '../../lib/store/index.ts'
 import { type Agent, closeZygote, confined, type Zygote, zygoteOf } from '../../lib/zygote/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
@@ -22,7 +22,7 @@ export interface Workshop extends AsyncDisposable {
   unpack(
     layers: readonly Uint8Array[],
     options?: SnapshotOptions,
-  ): Promise<{ tree: Record<string, string>; notices: Notice[]; chain: Digest[] }>
+  ): Promise<{ tree: Record<string, string>; notices: LayerNotice[]; chain: Digest[] }>
 }
 
 export async function workshop(): Promise<Workshop> {
@@ -46,7 +46,7 @@ export async function workshop(): Promise<Workshop> {
     directory: newDirectory,
     scratch: () => agent(newDirectory()),
     async unpack(layers, options = {}) {
-      const notices: Notice[] = []
+      const notices: LayerNotice[] = []
       const sources = []
       for (const layer of layers) {
         const { digest } = await store.blobs.put(layer)

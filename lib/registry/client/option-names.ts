@@ -9,7 +9,7 @@ const transferNames: OptionNames<TransferOptions> = { ...remoteNames, parallel: 
 type PullLimits = NonNullable<PullOptions['limits']>
 
 const names = {
-  pull: optionCheck<PullOptions>('pull', { ...transferNames, platform: true, policy: true, mirrors: true, limits: true }),
+  pull: optionCheck<PullOptions>('pull', { ...transferNames, platform: true, policy: true, mirrors: true, limits: true, onNotice: true }),
   push: optionCheck<PushOptions>('push', { ...transferNames, compression: true, platform: true, chunkSize: true }),
   tags: optionCheck<RemoteOptions>('tags', remoteNames),
   catalog: optionCheck<RemoteOptions>('catalog', remoteNames),

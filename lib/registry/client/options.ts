@@ -1,4 +1,4 @@
-import type { LayerLimits } from '../../layers/index.ts'
+import type { LayerLimits, LayerNotice } from '../../layers/index.ts'
 
 /** Who asks: a name and a password, or a token of the registry's as it is (`Authorization: Bearer`). */
 export type RemoteAuth = { readonly username: string; readonly password: string } | { readonly token: string }
@@ -71,6 +71,8 @@ export interface PullOptions extends TransferOptions {
   readonly mirrors?: readonly string[] | undefined
   /** How large what comes may be; beyond it: `limit_exceeded`. */
   readonly limits?: (Partial<LayerLimits> & { readonly blobBytes?: number }) | undefined
+  /** Told of what is not unpacked as a layer has it: device nodes, xattrs that are not for a container to set. */
+  readonly onNotice?: ((notice: LayerNotice) => void) | undefined
 }
 
 export interface PushOptions extends TransferOptions {

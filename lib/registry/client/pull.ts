@@ -139,7 +139,8 @@ async function isCurrent(repository: Repository, reference: Reference, { descrip
 }
 
 async function unpacked({ unpack, wanted, options }: Request, image: ImageData): Promise<ImageData> {
-  if (unpack && isForHere(image, wanted)) await unpack(image, { signal: options.signal, limits: options.limits })
+  if (unpack && isForHere(image, wanted))
+    await unpack(image, { signal: options.signal, limits: options.limits, onNotice: options.onNotice })
   return image
 }
 

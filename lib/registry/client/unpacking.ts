@@ -1,5 +1,5 @@
 import type { ImageData } from '../../images/index.ts'
-import type { LayerLimits } from '../../layers/index.ts'
+import type { LayerLimits, LayerNotice } from '../../layers/index.ts'
 import type { BlobFile, Digest } from '../../store/index.ts'
 import type { PullOptions } from './options.ts'
 
@@ -8,6 +8,7 @@ export interface UnpackOptions {
   readonly limits?: Partial<LayerLimits> | undefined
   /** Waited for before a layer's blob is read, which may still be on its way: then its file comes back. */
   readonly ready?: ((layer: { readonly digest: Digest }) => Promise<BlobFile | undefined>) | undefined
+  readonly onNotice?: ((notice: LayerNotice) => void) | undefined
   /** Called with each layer that is unpacked, now or before. */
   readonly onLayer?: ((chainId: Digest) => void) | undefined
 }
@@ -50,6 +51,7 @@ export class Unpacking {
       ? unpack(image, {
           signal: control.signal,
           limits: options.limits,
+          onNotice: options.onNotice,
           ready: async ({ digest }) => {
             const arriving = this.#arrivals.get(digest)
             const file = await arriving?.promise
