@@ -4,7 +4,7 @@ import { type Descriptor, type Digest, digestOf, isDigest, ownerIn, type Ref, ty
 import { checkLayerCount, formatConfig, type ImageConfig } from './config.ts'
 import { findManifest, type ImageData, readImage } from './image.ts'
 import { largestManifest } from './manifest.ts'
-import { configMediaType, manifestMediaType } from './media-types.ts'
+import { configMediaType, manifestMediaType, ociLayerMediaType } from './media-types.ts'
 import type { Platform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
 import { surveyImages } from './survey.ts'
@@ -39,7 +39,7 @@ export class Images {
 
   /**
    * Stores an image, under `tags` if there are any. Without one it is kept all the same, until it is removed. The same image
-   * stored twice is one image.
+   * stored twice is one image. Layers of an image in Docker's format get OCI's names for what they are: readers take one family of names in a manifest.
    */
   async put(image: NewImage, options: { readonly tags?: readonly string[] } = {}): Promise<ImageData> {
     checkLayerCount(image.config, image.layers.length)
@@ -50,7 +50,7 @@ export class Images {
         schemaVersion: 2,
         mediaType: manifestMediaType,
         config: { mediaType: configMediaType, digest: digestOf(config), size: config.length },
-        layers: image.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+        layers: image.layers.map(({ mediaType, digest, size }) => ({ mediaType: ociLayerMediaType(mediaType), digest, size })),
         annotations: image.annotations,
       }),
     )

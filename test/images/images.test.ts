@@ -54,6 +54,29 @@ test('an image comes back by its names, its digest, its id and the first digits 
   assert.is(await codeOf(images.get('No Name')), 'invalid_reference')
 })
 
+test("the layers of an image in Docker's format have OCI's names in the manifest that is written over them", async () => {
+  using directory = temporaryDirectory('images')
+  const store = await Store.open(directory.path)
+  const { config, layers } = await newImage(store, 'one')
+  const [layer] = layers
+  const docker = 'application/vnd.docker.image.rootfs'
+  const oci = 'application/vnd.oci.image.layer'
+  for (const [given, written] of [
+    [`${docker}.diff.tar`, `${oci}.v1.tar`],
+    [`${docker}.diff.tar.gzip`, `${oci}.v1.tar+gzip`],
+    [`${docker}.diff.tar.zstd`, `${oci}.v1.tar+zstd`],
+    [`${docker}.foreign.diff.tar`, `${oci}.nondistributable.v1.tar`],
+    [`${docker}.foreign.diff.tar.gzip`, `${oci}.nondistributable.v1.tar+gzip`],
+    [`${oci}.v1.tar+zstd`, `${oci}.v1.tar+zstd`],
+  ] as const) {
+    const put = await new Images(store).put({ config, layers: [{ ...layer, mediaType: given } as never] })
+    assert.equal(
+      put.layers.map(({ mediaType }) => mediaType),
+      [written],
+    )
+  }
+})
+
 test('the same image put twice is one image; one without a name is kept', async () => {
   using directory = temporaryDirectory('images')
   const store = await Store.open(directory.path)

@@ -12,13 +12,22 @@ export interface MadeImage {
   readonly blobs: ReadonlyMap<string, Buffer>
 }
 
-/** An image of layers (uncompressed tars), gzipped or not, as its blobs by digest. */
+const dockerNames = {
+  [manifestMediaType]: 'application/vnd.docker.distribution.manifest.v2+json',
+  [configMediaType]: 'application/vnd.docker.container.image.v1+json',
+  'application/vnd.oci.image.layer.v1.tar': 'application/vnd.docker.image.rootfs.diff.tar',
+  'application/vnd.oci.image.layer.v1.tar+gzip': 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+} as const
+
+/** An image of layers (uncompressed tars), gzipped or not, with OCI's media types or Docker's, as its blobs by digest. */
 export function makeImage(
   layers: readonly Buffer[],
-  options: { gzip?: boolean; tag?: string; platform?: Platform; config?: object; manifest?: object } = {},
+  options: { gzip?: boolean; docker?: boolean; tag?: string; platform?: Platform; config?: object; manifest?: object } = {},
 ): MadeImage {
   const blobs = new Map<string, Buffer>()
-  const add = (mediaType: string, bytes: Buffer) => {
+  const named = (type: keyof typeof dockerNames): string => (options.docker ? dockerNames[type] : type)
+  const add = (type: keyof typeof dockerNames, bytes: Buffer) => {
+    const mediaType = named(type)
     blobs.set(digestOf(bytes), bytes)
     return { mediaType, digest: digestOf(bytes), size: bytes.length }
   }
@@ -40,7 +49,7 @@ export function makeImage(
   )
   const manifest = add(
     manifestMediaType,
-    Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: manifestMediaType, config, layers: stored, ...options.manifest })),
+    Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: named(manifestMediaType), config, layers: stored, ...options.manifest })),
   )
   return {
     blobs,
