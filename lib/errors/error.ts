@@ -36,6 +36,7 @@ export const errorCodes = [
   'image_in_use',
   'dockerfile_invalid',
   'download_failed',
+  'output_failed',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

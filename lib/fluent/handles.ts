@@ -116,7 +116,8 @@ export class Image {
 
   /**
    * Writes it into a file, or a stream: what `docker load`, `podman load`, `skopeo` and `images.load` take. All platforms of a multi-platform image,
-   * unless `platform` chooses one. The same image gives the same bytes. Rejects with `invalid_argument`, `image_not_found`, `store_invalid`, `aborted`.
+   * unless `platform` chooses one. The same image gives the same bytes. Rejects with `invalid_argument`, `image_not_found`, `store_invalid`, `output_failed`,
+   * `store_full`, `aborted`.
    *
    * @example await built.save('app.tar', { format: 'docker-archive', tags: ['app:2'] })
    */
@@ -128,7 +129,8 @@ export class Image {
 
   /**
    * Writes its file system as one tar, without the layers and without how it is run: what `images.import` takes. Reproducible; times later than
-   * `SOURCE_DATE_EPOCH` become that. Rejects with `invalid_argument`, `store_invalid`, `aborted`.
+   * `SOURCE_DATE_EPOCH` become that. Rejects with `invalid_argument`, `store_invalid`, `output_failed`,
+   * `store_full`, `aborted`.
    *
    * @example await built.export('rootfs.tar.gz', { compress: 'gzip' })
    */

@@ -26,7 +26,7 @@ const gzipLevel = 4
 /** Node 22.15 and later. */
 const createZstd = Reflect.get(zlib, 'createZstdCompress') as ((options: { readonly chunkSize: number }) => Transform) | undefined
 
-/** Writes bytes as they come, compressed or not. The file is there whole or not at all. Rejects with `aborted`, `invalid_argument`, `store_full`. */
+/** Writes bytes as they come, compressed or not. The file is there whole or not at all. Rejects with `aborted`, `invalid_argument`, `store_full`, `output_failed`. */
 export async function writeOut(
   target: SaveTarget,
   bytes: AsyncIterable<Uint8Array>,
@@ -34,8 +34,19 @@ export async function writeOut(
 ): Promise<void> {
   const pieces = abortable(compressed(bytes, options.compress ?? 'none'), options.signal)
   if (typeof target === 'string') await writing(() => writeFile(target, pieces), target.slice(0, 200))
-  else
-    await writing(() => pipeline(Readable.from(pieces, { objectMode: false, highWaterMark: pieceSize }), target), 'what it is written to')
+  else await writing(() => writeStream(target, pieces), 'what it is written to')
+}
+
+async function writeStream(target: Writable, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    await pipeline(Readable.from(pieces, { objectMode: false, highWaterMark: pieceSize }), target)
+  } catch (cause) {
+    // Not of the bytes, and not a disk that is full.
+    const isTargets = cause === target.errored || failedWith(cause, 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED')
+    if (!isTargets || cause instanceof StrakeError || failedWith(cause, 'ENOSPC', 'EDQUOT')) throw cause
+    const why = failedWith(cause, 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED') ? 'was closed before its end' : 'failed'
+    throw new StrakeError('output_failed', `the stream that is written to ${why}`, { cause })
+  }
 }
 
 async function writeFile(target: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {

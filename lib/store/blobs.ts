@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { StrakeError } from '../errors/index.ts'
@@ -80,7 +80,9 @@ export class Blobs {
 
   async #size(digest: Digest): Promise<number | undefined> {
     try {
-      return (await stat(this.path(digest))).size
+      const found = await stat(this.path(digest))
+      // What has a blob's name and is no file is none: a directory.
+      return found.isFile() ? found.size : undefined
     } catch (error) {
       if (failedWith(error, 'ENOENT')) return undefined
       throw error
@@ -181,7 +183,8 @@ export class Blobs {
     try {
       await rename(file, this.path(digest))
     } catch (error) {
-      if (!failedWith(error, 'ENOENT')) throw error
+      if (failedWith(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST')) await this.remove(digest)
+      else if (!failedWith(error, 'ENOENT')) throw error
       await mkdir(directory, { recursive: true, mode: 0o700 })
       await rename(file, this.path(digest))
     }
@@ -222,8 +225,15 @@ export class Blobs {
     return createReadStream(this.path(digest), { highWaterMark: pieceSize })
   }
 
+  /** Also what is in the place of a blob, and is none. */
   async remove(digest: Digest): Promise<void> {
-    await removeFile(this.path(digest))
+    try {
+      await removeFile(this.path(digest))
+    } catch (error) {
+      // A directory has taken its place.
+      if (!failedWith(error, 'EISDIR', 'EPERM')) throw error
+      await rm(this.path(digest), { recursive: true, force: true })
+    }
   }
 
   /** Every blob of the store. */

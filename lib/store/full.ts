@@ -12,13 +12,20 @@ function reasonOf(error: unknown): unknown {
 }
 
 /**
- * What a failure is called by whoever writes to the store: `store_full` where the disk or the user's quota is used up, be it told by Node
- * or by an agent, and else the error as it is.
+ * What a failure is called by whoever writes to the store: `store_full` where the disk or the user's quota is used up, `store_invalid` where the
+ * file system has become read-only, be it told by Node or by an agent, and else the error as it is.
  *
  * @param where what was written to, as the message names it
  */
 export function storeError(error: unknown, where = 'the store'): unknown {
   const reason = reasonOf(error)
+  if (reason === 'EROFS') {
+    return new StrakeError('store_invalid', `the file system of ${where} is read-only`, {
+      hint: 'mount it for writing (a disk with errors is made read-only by the kernel: dmesg), or have STRAKE_ROOT elsewhere',
+      cause: error,
+      details: { errno: reason },
+    })
+  }
   if (reason !== 'ENOSPC' && reason !== 'EDQUOT') return error
   const what = reason === 'ENOSPC' ? `the disk of ${where} is full` : `the quota of this user on the disk of ${where} is used up`
   return new StrakeError('store_full', what, {
@@ -28,7 +35,7 @@ export function storeError(error: unknown, where = 'the store'): unknown {
   })
 }
 
-/** Carries out what writes to the store; rejects with `store_full` where there is no room. */
+/** Carries out what writes to the store; rejects with `store_full` where there is no room, `store_invalid` where it is read-only. */
 export async function writing<T>(work: () => T | Promise<T>, where?: string): Promise<T> {
   try {
     return await work()

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -65,12 +65,16 @@ export class Store {
     const store = new Store(resolve(root), options.lock ?? bakeryLock)
     try {
       makeDirectories(store.root)
-      for (const each of directories) await mkdir(store.path(each), { recursive: true, mode: 0o700 })
+      for (const each of directories) {
+        await mkdir(store.path(each), { recursive: true, mode: 0o700 })
+        // Also what only reads says what it holds, in locks/.
+        accessSync(store.path(each), constants.R_OK | constants.W_OK | constants.X_OK)
+      }
       store.holds.prepare()
       store.unsynced.prepare()
       await store.#makeLayout()
     } catch (cause) {
-      const full = storeError(cause)
+      const full = storeError(cause, `the store ${store.root}`)
       if (full !== cause || (full instanceof StrakeError && full.code === 'store_full')) throw full
       throw new StrakeError(
         'store_invalid',

@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
 import { collectGarbage, type ImageData, Images, loadImages, parsePlatform, type SaveFormat, saveImage } from '../../lib/images/index.ts'
@@ -83,6 +83,16 @@ test('names are chosen, and a file that cannot be made whole is not there', asyn
   assert.is(await codeOf(saveImage(place.store, image, path, { compress: 'bzip2' as never })), 'invalid_argument')
   assert.is(await codeOf(saveImage(place.store, image, join(place.path, 'no', 'a.tar'))), 'invalid_argument')
   assert.is(await codeOf(saveImage(place.store, image, path, { tags: ['A B'] })), 'invalid_reference')
+})
+
+test('a stream that fails, or is closed while it is written to, is told as that', async () => {
+  await using place = await bench()
+  const image = await stored(place)
+  const failing = new Writable({ write: (_chunk, _encoding, done) => done(new Error('no more')) })
+  const closing: Writable = new Writable({ write: () => closing.destroy() })
+  const closed = new Writable({ write: (_chunk, _encoding, done) => done() })
+  closed.destroy()
+  for (const target of [failing, closing, closed]) assert.is(await codeOf(saveImage(place.store, image, target)), 'output_failed')
 })
 
 test('what is no regular file is written to and keeps its place; a link leads to the file that is replaced', async () => {

@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { type Descriptor, defaultRoot, digestOf, ownedName, Store } from '../../lib/store/index.ts'
+import { testAs } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
 
@@ -40,6 +42,26 @@ test('a place that cannot be a store is refused with what to do', async () => {
   using directory = temporaryDirectory('store')
   writeFileSync(join(directory.path, 'file'), '')
   assert.is(await codeOf(Store.open(join(directory.path, 'file', 'store'))), 'store_invalid')
+})
+
+testAs(test, ['subid', 'single'], 'a store that this user may read and not write is refused when it is opened', async () => {
+  using directory = temporaryDirectory('store')
+  const { root } = await Store.open(directory.path)
+  for (const mode of [0o500, 0o700]) {
+    for (const name of readdirSync(root)) chmodSync(join(root, name), mode)
+    assert.is(await codeOf(Store.open(root)), mode === 0o500 ? 'store_invalid' : undefined)
+  }
+})
+
+testAs(test, ['root'], 'a store on a file system that is mounted read-only is refused when it is opened', async () => {
+  using directory = temporaryDirectory('store')
+  const { root } = await Store.open(directory.path)
+  const face = new URL('../../lib/store/index.ts', import.meta.url).pathname
+  const code = `import { Store } from ${JSON.stringify(face)}; await Store.open(process.argv[1]).catch((error) => console.log(error.code, error.message))`
+  const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+  const node = [process.execPath, '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code, root]
+  const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', readOnly, 'sh', root, ...node], { encoding: 'utf8' })
+  assert.match(stdout, /^store_invalid the file system of the store .* is read-only/, stderr)
 })
 
 test('a blob comes back as it was put, from bytes or a stream, once', async () => {
@@ -135,6 +157,21 @@ test('a flipped bit is found when a blob is read', async () => {
   const { digest } = await blobs.put(Buffer.from('abc'))
   writeFileSync(blobs.path(digest), 'abd')
   assert.is(await codeOf(blobs.read(digest)), 'store_invalid')
+})
+
+test('a directory in the place of a blob is no blob: it goes when the blob comes, or is removed', async () => {
+  using directory = temporaryDirectory('store')
+  const { blobs } = await Store.open(directory.path)
+  const { digest } = await blobs.put(Buffer.from('content'))
+  await blobs.remove(digest)
+  mkdirSync(join(blobs.path(digest), 'x'), { recursive: true })
+  assert.is(await blobs.size(digest), undefined)
+  await blobs.put(Buffer.from('content'))
+  assert.is((await blobs.read(digest)).toString(), 'content')
+  await blobs.remove(digest)
+  mkdirSync(join(blobs.path(digest), 'x'), { recursive: true })
+  await blobs.remove(digest)
+  assert.not(existsSync(blobs.path(digest)))
 })
 
 test('a name points to one image; an image may have many names or none', async () => {
