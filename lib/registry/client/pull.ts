@@ -206,7 +206,6 @@ async function fetchOne(request: Request, repository: Repository, control: Abort
     )
   } catch (error) {
     await unpacking.fail(error)
-    throw error
   }
   await unpacking.end()
   const annotations = root.digest === plain.digest ? {} : { annotations: { [sourceAnnotation]: root.digest } }

@@ -41,11 +41,13 @@ export class Unpacking {
   readonly #image: ImageData
   readonly #options: PullOptions
   readonly #arrivals: ReadonlyMap<Digest, Arrival>
+  readonly #control: AbortController
   readonly #work: Promise<void>
 
   constructor(image: ImageData, unpack: UnpackImage | undefined, control: AbortController, options: PullOptions) {
     this.#image = image
     this.#options = options
+    this.#control = control
     this.#arrivals = new Map(image.layers.map(({ digest }) => [digest, arrival()]))
     this.#work = unpack
       ? unpack(image, {
@@ -92,10 +94,15 @@ export class Unpacking {
     for (const tell of arrived.untold.splice(0)) tell()
   }
 
-  /** The download failed: what waits for a layer waits no more. If unpacking failed first, that is what is thrown. */
-  async fail(error: unknown): Promise<void> {
+  /**
+   * The download failed: what waits for a layer waits no more, and what is being unpacked ends. Rejects with whichever failed first, since either ends the
+   * other and lets it fail, too.
+   */
+  async fail(error: unknown): Promise<never> {
+    this.#control.abort(error)
     for (const each of this.#arrivals.values()) each.reject(error)
-    await this.#work
+    await this.#work.catch(() => undefined)
+    throw this.#control.signal.reason
   }
 
   async end(): Promise<void> {
