@@ -31,8 +31,9 @@ interface Pending {
 
 /**
  * Walks a tar, entry by entry, in flat memory: ustar, PAX, GNU long names, all four GNU sparse forms, base-256 numbers. Every oddity has an
- * outcome: `layer_invalid` for what is not a well-formed archive, `limit_exceeded` for what asks for too much. The archive must end with
- * two blocks of zeroes, and nothing but zeroes may follow.
+ * outcome: `layer_invalid` for what is not a well-formed archive, `limit_exceeded` for what asks for too much. Only files have content: the size
+ * of any other entry says nothing of what follows (POSIX.1-2017 pax, "ustar Interchange Format"; a directory's, a hard link's), as GNU tar and Docker
+ * have it. The archive must end with two blocks of zeroes, and nothing but zeroes may follow.
  */
 export async function* walkTar(stream: ByteStream, limits: Partial<LayerLimits> = {}): AsyncGenerator<TarEntry, void, void> {
   const walker = new Walker(new ByteSource(stream), withDefaults(limits))
@@ -155,10 +156,10 @@ export class Walker {
     const all = this.#global.size === 0 ? pending.local : [...this.#global, ...pending.local]
     // An empty value takes a record back, so that the global one or the header's own field holds.
     const records = new Map(all.filter(([, value]) => value.length > 0))
-    const stored = numberOf(records, 'size') ?? header.size
+    const size = numberOf(records, 'size') ?? header.size
     const path = records.get('GNU.sparse.name') ?? records.get('path') ?? pending.path ?? header.path
     const type = typeOf(header, path)
-    this.#expect(type, stored, path)
+    const stored = this.#expect(type, size, path)
     const sparse = type === 'file' ? await this.#sparse(header, pending.local, stored) : undefined
     const linkPath = records.get('linkpath') ?? pending.linkPath ?? header.linkPath
     const own = {
@@ -171,16 +172,18 @@ export class Walker {
     return mtime === undefined ? entry : { ...entry, mtime: paxTime(mtime, 'mtime') }
   }
 
-  /** Notes how much of the archive is the entry's content. */
-  #expect(type: EntryType, stored: number, path: Buffer): void {
-    this.#padding = type === 'file' ? paddingOf(stored) : 0
-    this.#left = type === 'file' ? stored : 0
+  /** Notes how much of the archive is the entry's content: none but a file's, whatever size its header says. */
+  #expect(type: EntryType, size: number, path: Buffer): number {
+    const stored = type === 'file' ? size : 0
+    this.#padding = paddingOf(stored)
+    this.#left = stored
     if (stored > this.#limits.fileBytes) throw limitExceeded('fileBytes', this.#limits.fileBytes, `size of ${printable(path)}`)
+    return stored
   }
 
-  #make(header: Header, records: PaxRecords, path: Buffer, stored: number, sparse: SparseMap | undefined, linkPath: Buffer): TarEntry {
+  #make(header: Header, records: PaxRecords, path: Buffer, size: number, sparse: SparseMap | undefined, linkPath: Buffer): TarEntry {
     const type = typeOf(header, path)
-    if (sparse === undefined) this.#expect(type, stored, path)
+    const stored = sparse === undefined ? this.#expect(type, size, path) : 0
     const isLink = type === 'link' || type === 'symlink'
     const regions = sparse?.regions
     const number = this.#entries
@@ -190,7 +193,7 @@ export class Walker {
       mode: header.mode,
       uid: checkId(header.uid, 'uid', path),
       gid: checkId(header.gid, 'gid', path),
-      size: type === 'file' ? (sparse?.size ?? stored) : 0,
+      size: sparse?.size ?? stored,
       mtime: { sec: header.mtime, nsec: 0 },
       linkPath: this.#checkPath(isLink ? linkPath : nothing, 'a link target', !isLink),
       major: header.major,

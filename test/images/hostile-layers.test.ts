@@ -28,6 +28,12 @@ const hostile: readonly [string, Buffer, string][] = [
   ['L05 .wh.', tar(file('a/.wh.')), 'layer_invalid'],
   ['L05 a whiteout that is a directory', tar(dir('.wh.x')), 'layer_invalid'],
   ['L05 something under a whiteout', tar(file('.wh.x/y')), 'layer_invalid'],
+  ['L01 ../../x after a directory that says it has content', tar({ ...dir('d'), size: 512 }, file('../../x')), 'path_escapes'],
+  [
+    'L01 ../../x after a hard link that says it has content',
+    tar(file('a'), { ...link('h', 'a'), size: 512 }, file('../../x')),
+    'path_escapes',
+  ],
   ['the root as a file', tar(file('./.')), 'layer_invalid'],
   ['L10 one that is cut short', good.subarray(0, 512), 'layer_invalid'],
   ['L10 two that are joined', Buffer.concat([good, good]), 'layer_invalid'],
@@ -73,11 +79,15 @@ for (const [way, bring] of Object.entries(ways))
       for await (const { digest } of place.store.blobs.list()) assert.unreachable(`${id} left ${digest}`)
       assert.equal(await place.store.refs.list(), [])
     }
-    await using place = await bench()
-    assert.is(
-      await codeOf(bring(place, Buffer.concat([tar(file('/abs'), link('b', 'abs'), file('.wh.gone'), file('.wh..wh..opq')), endMark]))),
-      'none',
-    )
+    const sized = [
+      { ...dir('d'), size: 4096 },
+      { ...link('l', 'abs'), size: 3 },
+      { ...symlink('s', 'abs'), size: 3 },
+    ]
+    for (const layer of [tar(file('/abs'), link('b', 'abs'), file('.wh.gone'), file('.wh..wh..opq')), tar(file('abs', 'abs'), ...sized)]) {
+      await using place = await bench()
+      assert.is(await codeOf(bring(place, Buffer.concat([layer, endMark]))), 'none')
+    }
   })
 
 test('what an archive holds beside its images is no layer, whatever it looks like', async () => {

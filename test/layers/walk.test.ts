@@ -138,6 +138,23 @@ test('a directory before ustar is a file whose name ends with a slash', async ()
   assert.is((await walk(tar({ name: 'd/', type: '\0' })))[0]?.type, 'directory')
 })
 
+test('only files have content, whatever size the header of another entry says', async () => {
+  for (const type of ['1', '2', '3', '4', '5', '6']) {
+    const sized = { name: 'x', type, size: 512, linkName: type < '3' ? 'a' : '' }
+    const seen = await walk(tar(file('a', 'aa'), sized, file('b', 'bb')))
+    assert.equal(
+      seen.map(({ path, size, body }) => [path, size, body]),
+      [
+        ['a', 2, 'aa'],
+        ['x', 0, ''],
+        ['b', 2, 'bb'],
+      ],
+      type,
+    )
+  }
+  assert.is((await walk(tar({ ...dir('d'), size: 1000 }), { fileBytes: 10 })).length, 1)
+})
+
 test('base-256 numbers are read, negative ones too', async () => {
   const [one] = await walk(tar({ patch: { 108: base256(3_000_000_000n, 8), 136: base256(-5n, 12) } }))
   assert.is(one?.entry.uid, 3_000_000_000)
