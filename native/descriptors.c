@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ops.h"
@@ -26,7 +27,10 @@ napi_value descriptor_channel(napi_env env, napi_callback_info info) {
   return pair_of(env, pair[0], pair[1]);
 }
 
-/* pipe(nonBlockingSide) → [read, write]; the side given (0 or 1) does not block. */
+/*
+ * pipe(nonBlockingSide) → [read, write]; the side given (0 or 1) does not block. Whoever has an end may open it anew through /proc (/dev/stdout),
+ * whichever user of whichever user namespace that is: nobody else can name it.
+ */
 napi_value descriptor_pipe(napi_env env, napi_callback_info info) {
   napi_value argument;
   int pair[2];
@@ -34,6 +38,7 @@ napi_value descriptor_pipe(napi_env env, napi_callback_info info) {
   int side = int_of(env, argument);
   if (pipe2(pair, O_CLOEXEC) < 0) return pair_of(env, -errno, 0);
   if (side == 0 || side == 1) fcntl(pair[side], F_SETFL, O_NONBLOCK);
+  fchmod(pair[0], 0666);
   watch_own(env, pair[0]);
   watch_own(env, pair[1]);
   return pair_of(env, pair[0], pair[1]);

@@ -44,6 +44,11 @@ export function failedStep(value: unknown): string {
   return typeof step === 'string' ? step : ''
 }
 
+/** A container that runs: it has its network already, and keeps what is changed. */
+function isRunning(target: HasExec): boolean {
+  return 'stop' in target
+}
+
 const shell = ['/bin/sh', '-c', 'command -v bash > /dev/null && exec bash; exec sh']
 
 function sizeOf({ output }: Terminal): { rows: number; columns: number } {
@@ -53,10 +58,12 @@ function sizeOf({ output }: Terminal): { rows: number; columns: number } {
 /** Runs a shell of `target` on the terminal, all keys its own. Resolves, to how it ended, when the user has left it. */
 export async function runShell(target: HasExec, terminal: Terminal): Promise<string> {
   const { input, output } = terminal
+  const env = { TERM: globalThis.process.env.TERM ?? 'xterm' }
+  // What is refused at once finds the terminal as it was.
+  const process = target.exec(shell, { tty: sizeOf(terminal), env, ...(isRunning(target) ? {} : { network: 'host' }) })
   // A prompt that listens would answer the same keys.
   const listeners = input.listeners('keypress')
   input.removeAllListeners('keypress')
-  const process = target.exec(shell, { tty: sizeOf(terminal), network: 'host', env: { TERM: globalThis.process.env.TERM ?? 'xterm' } })
   const onKeys = (keys: Buffer | string): void => void process.stdin.write(keys)
   const onResize = (): void => process.resize(sizeOf(terminal))
   const onOutput = (data: Buffer): void => void output.write(data)
@@ -67,7 +74,8 @@ export async function runShell(target: HasExec, terminal: Terminal): Promise<str
   process.stdout.on('data', onOutput)
   try {
     const { exitCode, signal } = await process
-    return `The shell has ended${exitCode === null ? ` by ${signal}` : exitCode === 0 ? '' : ` with ${exitCode}`}. What it changed is gone.`
+    const ending = exitCode === null ? ` by ${signal}` : exitCode === 0 ? '' : ` with ${exitCode}`
+    return `The shell has ended${ending}. What it changed ${isRunning(target) ? 'stays in the container' : 'is gone'}.`
   } finally {
     input.off('data', onKeys)
     output.off('resize', onResize)

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -233,7 +233,13 @@ export class Runtime {
   }
 }
 
-const runtimes = new Map<string, Promise<Runtime>>()
+interface Known {
+  readonly runtime: Promise<Runtime>
+  /** Which directory it was opened on; undefined while it is being opened. */
+  identity?: string | undefined
+}
+
+const runtimes = new Map<string, Known>()
 let mindsWorkers = false
 
 /** Has the runtimes of this thread look after those of the workers that it starts. */
@@ -242,7 +248,7 @@ function mindWorkers(): void {
   mindsWorkers = true
   process.on('worker', (worker: Worker) => {
     worker.once('exit', () => {
-      for (const each of runtimes.values()) each.then((runtime) => runtime.workerEnded()).catch(() => undefined)
+      for (const { runtime } of runtimes.values()) runtime.then((each) => each.workerEnded()).catch(() => undefined)
     })
   })
 }
@@ -251,24 +257,41 @@ function mindWorkers(): void {
 const believedFor = 200
 let believed: { readonly root: string; readonly until: number } | undefined
 
-function isThere(root: string): boolean {
+/** Another one whenever the store was removed and made anew: inodes are used again, and so their birth counts too. */
+function identityOf(root: string): string | undefined {
+  const found = statSync(join(root, 'content'), { throwIfNoEntry: false })
+  return found && `${found.dev}:${found.ino}:${found.birthtimeMs}`
+}
+
+function isThere(root: string, { identity }: Known): boolean {
   const now = performance.now()
-  if (believed?.root === root && now < believed.until) return true
-  const found = existsSync(join(root, 'content'))
-  believed = found ? { root, until: now + believedFor } : undefined
-  return found
+  if (identity === undefined || (believed?.root === root && now < believed.until)) return true
+  const isSame = identityOf(root) === identity
+  believed = isSame ? { root, until: now + believedFor } : undefined
+  return isSame
+}
+
+/** The zygote of a store that is gone sees nothing but what is gone: its containers end, and another one comes. */
+async function openAnew(root: string, wasOpen: boolean): Promise<Runtime> {
+  if (wasOpen) await closeZygote(root)
+  return await Runtime.open(root)
 }
 
 /** The runtime of `$STRAKE_ROOT` (read at each call), opened on first use. Rejects with `store_invalid`, `unsupported_platform`. */
 export function currentRuntime(): Promise<Runtime> {
   const root = defaultRoot()
-  const known = runtimes.get(root)
-  if (known && isThere(root)) return known
+  const before = runtimes.get(root)
+  if (before && isThere(root, before)) return before.runtime
   mindWorkers()
-  const opened = Runtime.open(root)
-  runtimes.set(root, opened)
-  opened.catch(() => {
-    if (runtimes.get(root) === opened) runtimes.delete(root)
-  })
-  return opened
+  const known: Known = { runtime: openAnew(root, before !== undefined) }
+  runtimes.set(root, known)
+  known.runtime.then(
+    () => {
+      known.identity = identityOf(root)
+    },
+    () => {
+      if (runtimes.get(root) === known) runtimes.delete(root)
+    },
+  )
+  return known.runtime
 }

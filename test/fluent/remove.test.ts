@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
 import { image, store } from '../../lib/index.ts'
 import { idKind } from '../support/machine.ts'
@@ -38,6 +39,25 @@ test('store.remove() leaves nothing, and the next use makes a new store', () =>
     assert.is(existsSync(root), false)
     assert.is((await image().from('host').exec('echo again', { check: true })).stdout, 'again\n')
     assert.ok(existsSync(join(root, 'content', 'index.json')))
+  }))
+
+test('a store that somebody else has removed, or removed and made anew, is a new one', () =>
+  withUsedStore(async (root) => {
+    const other = (code: string): unknown =>
+      spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', `${face}${code}`], {
+        env: { ...process.env, STRAKE_ROOT: root },
+      })
+    const face = `import { image, store } from ${JSON.stringify(fileURLToPath(new URL('../../lib/index.ts', import.meta.url)))};`
+    for (const code of ['await store.remove()', "await store.remove(); await image('host').exec('true')"]) {
+      const running = await (await image('host').build()).start({ cmd: ['sleep', '600'] })
+      other(code)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      assert.is((await image('host').exec('echo again', { check: true })).stdout, 'again\n', code)
+      await running.wait().catch(() => undefined)
+      await running.remove()
+    }
+    await store.remove()
+    assert.not(existsSync(root))
   }))
 
 test('store.remove() of a store that is not there, or of which nothing was used, does no harm', async () => {
