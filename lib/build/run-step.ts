@@ -79,6 +79,13 @@ function notStarted(error: unknown, mounts: readonly MountSpec[]): unknown {
   return new StrakeError('build_failed', `run: ${error.message}`, { cause: error, details: { exitCode, log: '' } })
 }
 
+/** What a command left that no layer can hold is its failure. */
+function notKept(error: unknown, log: string): unknown {
+  if (!(error instanceof StrakeError) || error.code !== 'layer_invalid' || error.details?.path === undefined) return error
+  const { message, hint, details } = error
+  return new StrakeError('build_failed', `run: ${message}`, { hint, cause: error, details: { exitCode: 0, log, path: details.path } })
+}
+
 type Emit = (stream: 'stdout' | 'stderr', data: Uint8Array) => void
 
 /** What a command prints, without its secrets: shown as it comes, and its end kept. */
@@ -125,8 +132,8 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
       const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal })
       try {
         const open = await mounts.open(layer)
+        const output = new CommandOutput(open.mask, emit)
         try {
-          const output = new CommandOutput(open.mask, emit)
           const { points } = open
           const killsBefore = oomKills()
           const result = await layer
@@ -147,7 +154,10 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
         } finally {
           await open.release()
         }
-        return stageLayer(await layer.commit())
+        const made = await layer.commit().catch((error: unknown) => {
+          throw notKept(error, output.log.toString())
+        })
+        return stageLayer(made)
       } finally {
         await layer.discard()
       }

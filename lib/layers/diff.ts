@@ -3,7 +3,7 @@ import { StrakeError } from '../errors/index.ts'
 import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { isDirectory, isOpaque, isWhiteout } from './lower.ts'
-import { type ByteString, fromByteString, toByteString, whiteoutPrefix } from './names.ts'
+import { type ByteString, fromByteString, refuseMarkerName, toByteString, whiteoutPrefix } from './names.ts'
 import { readOpenFile } from './open-file.ts'
 import type { LayerEntry } from './pack.ts'
 import { isOverlayMark, plainCapability } from './xattrs.ts'
@@ -33,7 +33,8 @@ interface Found {
 /**
  * What the upper directory of an overlay, the root of `agent`, says about the layers below it, as entries of a layer: sorted by path, a
  * directory before what is in it; overlayfs' whiteouts and opaque marks become `.wh.` names (image-spec, layer.md). Sockets
- * are left out, as every tar does. Nothing may write to the directory meanwhile: `layer_invalid` if a file changes its size.
+ * are left out, as every tar does. Nothing may write to the directory meanwhile: `layer_invalid` if a file changes its size, and if one has
+ * the name of such a mark itself.
  */
 export async function* diffEntries(agent: Agent, options: DiffOptions = {}): AsyncGenerator<LayerEntry, void, void> {
   const excluded = new Set((options.exclude ?? []).map((path) => toByteString(path).replace(/^\/+|\/+$/g, '')))
@@ -43,6 +44,7 @@ export async function* diffEntries(agent: Agent, options: DiffOptions = {}): Asy
     for await (const found of walkTree(agent, excluded)) {
       if (options.signal?.aborted) throw new StrakeError('aborted', 'packing was aborted', { cause: options.signal.reason })
       if (options.whiteouts === false && isWhiteout(found.record)) continue
+      if (!isWhiteout(found.record)) refuseMarkerName(found.path)
       for (const { entry, file } of entriesOf(found, links, options)) yield* waiting.add(entry, file)
     }
     yield* waiting.flush()

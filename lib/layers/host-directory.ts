@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import { lstat, open, readdir, readlink } from 'node:fs/promises'
 import { StrakeError } from '../errors/index.ts'
 import { hostXattrs } from './host-xattrs.ts'
-import { type ByteString, fromByteString, toByteString } from './names.ts'
+import { type ByteString, fromByteString, refuseMarkerName, toByteString } from './names.ts'
 import type { LayerEntry } from './pack.ts'
 import { printable } from './walk.ts'
 
@@ -16,7 +16,7 @@ export interface HostDirectoryOptions {
 /**
  * A directory of this machine as entries of a layer, sorted, no link followed. Files of the calling user, unless that is root, are said to be
  * root's: an ordinary user's root file system is one that it unpacked itself. Sockets are left out, and so are xattrs that are not for a container to
- * set (`judgeXattr`).
+ * set (`judgeXattr`). A name that begins with `.wh.` is refused with `layer_invalid`.
  */
 export async function* directoryEntries(root: string, options: HostDirectoryOptions = {}): AsyncGenerator<LayerEntry, void, void> {
   const excluded = new Set((options.exclude ?? []).map((path) => toByteString(path).replace(/^\/+|\/+$/g, '')))
@@ -33,6 +33,7 @@ export async function* directoryEntries(root: string, options: HostDirectoryOpti
       continue
     }
     if (excluded.has(path)) continue
+    refuseMarkerName(path)
     const stats = await lstatOf(`${base}/${path}`)
     const entry = await entryOf(base, path, stats, links)
     if (entry) yield entry

@@ -52,6 +52,17 @@ export const whiteoutPrefix = '.wh.'
 const metaPrefix = '.wh..wh.'
 const opaqueName = '.wh..wh..opq'
 
+/** Refuses a file that, in a layer, would be the removal of another. Throws `layer_invalid`; its details have the `path`, from the root. */
+export function refuseMarkerName(path: ByteString): void {
+  if (!path.slice(path.lastIndexOf('/') + 1).startsWith(whiteoutPrefix)) return
+  const bytes = fromByteString(`/${path}`)
+  throw new StrakeError(
+    'layer_invalid',
+    `${printable(bytes)} is a name that no image can hold: in a layer, .wh. before a name stands for its removal`,
+    { hint: 'remove it, or give it another name', details: { path: bytes.toString() } },
+  )
+}
+
 /** What an entry's name says about the layers below (image-spec, layer.md, "Whiteouts"). */
 export type Marker =
   | { readonly kind: 'whiteout'; readonly hidden: readonly ByteString[] }

@@ -102,6 +102,20 @@ test('B05: mount points of the engine are in no layer; what a command makes of s
     assert.ok(tars[1]?.includes('etc/marker'))
   }))
 
+test('a command that leaves a name which means a removal in a layer fails by that path, and its step is not cached', () =>
+  withBench(async ({ build }) => {
+    for (const [command, path] of [
+      ['mkdir /d && echo x > /d/keep && echo x > /d/.wh.keep; echo made', '/d/.wh.keep'],
+      ['mkdir -p /d/.wh.q/x; echo made', '/d/.wh.q'],
+    ] as const) {
+      for (let time = 0; time < 2; time += 1) {
+        const error = await failure(build([host, runStep(command)]))
+        assert.equal([error.code, error.details?.path, error.details?.log], ['build_failed', path, 'made\n'])
+      }
+    }
+    await build([host, runStep('touch /.wh.x && rm /.wh.x && touch /x.wh.')])
+  }))
+
 test('a command that fails, does not exist, or has no such user: build_failed with its step, exit code, log and state', () =>
   withBench(async ({ build, read }) => {
     const before = [host, runStep('echo kept > /kept')]

@@ -42,6 +42,15 @@ test('a snapshot of a running container is what it had written by then, and it g
   assert.is((await container.exec(['cat', '/data/kept'])).stdout, 'later\n')
 })
 
+test('a container with a name that means a removal in a layer has no snapshot, and goes on; without it, it has one', async () => {
+  await using container = await base.start({ cmd: ['sleep', '600'] })
+  await container.exec('echo x > /data/.wh.kept')
+  const error = await container.snapshot().catch((each: unknown) => each as StrakeError)
+  assert.equal([(error as StrakeError).code, (error as StrakeError).details?.path], ['layer_invalid', '/data/.wh.kept'])
+  assert.is((await container.exec('rm /data/.wh.kept && cat /data/kept')).stdout, 'old\n')
+  assert.is((await (await container.snapshot()).exec('cat /data/kept')).stdout, 'old\n')
+})
+
 test('a snapshot leaves a paused container paused', async () => {
   await using container = await base.start({ cmd: ['sleep', '600'] })
   await container.exec(change)

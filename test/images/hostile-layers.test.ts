@@ -90,6 +90,13 @@ for (const [way, bring] of Object.entries(ways))
     }
   })
 
+test('a directory with a name that means a removal in a layer is no root file system', async () => {
+  await using place = await bench()
+  const root = writeFiles(join(place.path, 'root'), new Map([['d/.wh.keep', Buffer.alloc(0)]]))
+  assert.is(await codeOf(importImage(place.store, { kind: 'rootfs', path: root })), 'layer_invalid')
+  for await (const { digest } of place.store.blobs.list()) assert.unreachable(`it left ${digest}`)
+})
+
 test('what an archive holds beside its images is no layer, whatever it looks like', async () => {
   await using place = await bench()
   const files = layoutFiles([makeImage([good])])

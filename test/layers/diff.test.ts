@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import { StrakeError } from '../../lib/errors/index.ts'
 import { type DiffOptions, diffEntries, diffLayer, type PackOptions, walkTar } from '../../lib/layers/index.ts'
 import { flags, layout, type Op } from '../../lib/sys/index.ts'
 import { type Agent, confined } from '../../lib/zygote/index.ts'
@@ -289,5 +290,24 @@ for (const [what, layers] of trees) {
     assert.equal(Object.entries(again.tree).sort(), Object.entries(tree).sort())
   })
 }
+
+test('a file whose name would be a mark is refused by its path, and nothing is stored; one that is hidden is not', async () => {
+  for (const [path, ops] of [
+    ['/d/.wh.keep', [write('/d/.wh.keep')]],
+    ['/d/.wh.q', [mkdir('/d/.wh.q'), write('/d/.wh.q/x')]],
+    ['/d/.wh..wh..opq', [write('/d/.wh..wh..opq')]],
+    ['/.wh.', [write('/.wh.')]],
+  ] as const) {
+    await using agent = await shop.scratch()
+    await agent.run([mkdir('/d'), write('/d/keep'), ...ops])
+    for (const whiteouts of [true, false]) {
+      const error = await diffLayer(shop.store, agent, { whiteouts }).catch((each: unknown) => each as StrakeError)
+      assert.equal(error instanceof StrakeError && [error.code, error.details?.path], ['layer_invalid', path])
+    }
+  }
+  await using agent = await shop.scratch()
+  await agent.run([{ op: 'mknod', path: '/.wh.gone', mode: flags.S.S_IFCHR }])
+  assert.equal(await entriesOf(agent), ['.wh..wh.gone file'])
+})
 
 test.run()
