@@ -89,8 +89,11 @@ export class Hold implements Disposable {
   release(): void {
     if (this.#isReleased) return
     this.#isReleased = true
-    rmSync(this.#path, { force: true })
     this.#onRelease(this)
+    // It ends what has failed already, perhaps: where the store has become read-only. With this process its file counts for nothing.
+    try {
+      rmSync(this.#path, { force: true })
+    } catch {}
   }
 
   [Symbol.dispose](): void {

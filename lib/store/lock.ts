@@ -44,8 +44,11 @@ export const bakeryLock: FileLock = async (path, options = {}) => {
   const choosing = join(path, `choose.${id}`)
   const mine: string[] = []
   const leave: Release = async () => {
-    for (const each of mine) rmSync(each, { force: true })
-    if (options.isTransient) removeEmpty(path)
+    // Where nothing can be removed any more nothing can be locked either, and why is told by what failed before.
+    try {
+      for (const each of mine) rmSync(each, { force: true })
+      if (options.isTransient) removeEmpty(path)
+    } catch {}
   }
   try {
     mine.push(choosing)
