@@ -11,7 +11,8 @@ import { type ByteString, componentsOf, isPlainName, type Marker, markerOf, spli
 import type { Ring } from './ring.ts'
 import { type Attributes, LayerTree, type Place } from './tree.ts'
 import { printable, type Walker } from './walk.ts'
-import { judgeXattr, setXattrOp } from './xattrs.ts'
+import { XattrWriter } from './xattr-writer.ts'
+import { judgeXattr } from './xattrs.ts'
 
 /** Something of a layer that is not in the unpacked files as the layer says: a device, an xattr that is not for a container to set. */
 export interface LayerNotice {
@@ -52,6 +53,7 @@ export class Unpacker {
   readonly #options: UnpackOptions
   readonly #limits: LayerLimits
   readonly #writer: OpWriter
+  readonly #xattrs: XattrWriter
   readonly #tree: LayerTree
   readonly #ownership: boolean
   /** The directory that the latest entry went to, under the name that it came by. */
@@ -64,6 +66,7 @@ export class Unpacker {
     this.#limits = withDefaults(options.limits)
     this.#ownership = options.ownership ?? true
     this.#writer = new OpWriter(agent)
+    this.#xattrs = new XattrWriter(agent, this.#writer, (path, message) => this.#notice(path, message))
     this.#tree = new LayerTree(options.lower, this.#limits, (...ops) => this.#writer.push(...ops))
   }
 
@@ -77,9 +80,11 @@ export class Unpacker {
         const entry = walker.nextAtHand() ?? (await walker.next())
         if (entry === undefined) break
         count += 1
+        if (this.#xattrs.isFull) await this.#xattrs.flush()
         if (!this.#addAtHand(entry)) await this.#add(entry)
       }
       await this.#finish()
+      await this.#xattrs.flush()
       await this.#writer.drain()
     } catch (error) {
       await this.#writer.settle()
@@ -104,18 +109,20 @@ export class Unpacker {
     const { text, place } = this.#recent
     const { directory, name } = splitText(entry.path)
     if (directory !== text || !isPlainName(name, this.#limits) || place.node.children.has(name)) return false
+    const path = this.#tree.pathOf(place, name)
+    if (this.#xattrs.waitsFor(path)) return false
     const content = entry.whole()
     if (content === undefined) return false
-    const path = this.#tree.pathOf(place, name)
     const attributes = this.#attributes(entry)
     this.#writer.add(this.#putOp(path, entry, attributes, { at: 0, bytes: content, begins: true, ends: true }))
-    for (const [xattr, value] of attributes.xattrs) this.#writer.add(setXattrOp(path, Buffer.from(xattr, 'latin1').toString(), value))
+    this.#xattrs.add(path, attributes.xattrs)
     return true
   }
 
   async #add(entry: TarEntry): Promise<void> {
     const components = componentsOf(entry.path, this.#limits)
     const marker = markerOf(components)
+    await this.#xattrs.flush()
     if (marker) await this.#mark(marker, entry)
     else if (entry.type === 'directory') await this.#addDirectory(components, entry)
     else if (entry.type === 'link') await this.#addLink(components, entry)
@@ -205,7 +212,7 @@ export class Unpacker {
       await this.#writer.push({ op: 'mknod', path, mode: S_IFREG | (entry.mode & 0o777) })
       this.#notice(entry.path, `an empty file in place of the ${entry.type} device ${entry.major}:${entry.minor}`)
     }
-    await this.#writer.push(...this.#finishing(path, attributes, entry.type))
+    await this.#complete(path, attributes, entry.type)
   }
 
   /** One op for each stretch of content that lies in a piece in the ring, and so one for most files. */
@@ -219,8 +226,7 @@ export class Unpacker {
     }
     if (begins || end < entry.size)
       await this.#writer.push(this.#putOp(path, entry, attributes, { at: end, bytes: undefined, begins, ends: true }))
-    // Setting them leaves the file's time as it is.
-    for (const [name, value] of attributes.xattrs) await this.#writer.push(setXattrOp(path, Buffer.from(name, 'latin1').toString(), value))
+    this.#xattrs.add(path, attributes.xattrs)
   }
 
   #putOp(path: Buffer, entry: TarEntry, attributes: Attributes, part: Part): Op {
@@ -276,9 +282,7 @@ export class Unpacker {
     const parent = await this.#tree.enter(target.slice(0, -1))
     const link = await copyUp(record, this.#tree.pathOf(parent, name), () => lower.open(path), this.#writer)
     if (link !== undefined) this.#tree.setLink(parent, name, link)
-    await this.#writer.push(
-      ...this.#finishing(this.#tree.pathOf(parent, name), attributesFrom(record), link === undefined ? 'file' : 'symlink'),
-    )
+    await this.#complete(this.#tree.pathOf(parent, name), attributesFrom(record), link === undefined ? 'file' : 'symlink')
   }
 
   #attributes(entry: TarEntry): Attributes {
@@ -291,17 +295,20 @@ export class Unpacker {
     return { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime: entry.mtime, xattrs }
   }
 
-  /** Owner, then mode, then xattrs, then times: each may take back what comes before it, never what comes after. */
-  #finishing(path: Buffer, attributes: Attributes, type: TarEntry['type']): Op[] {
+  /**
+   * Owner, then mode, then times, then xattrs: each may take back what comes before it, never what comes after; to set an xattr leaves the time as
+   * it is.
+   */
+  async #complete(path: Buffer, attributes: Attributes, type: TarEntry['type']): Promise<void> {
     const { mode, uid, gid, mtime, xattrs } = attributes
     const ops: Op[] = []
     if (this.#ownership && (uid !== 0 || gid !== 0)) ops.push({ op: 'chown', path, uid, gid })
     // Made with its mode already; chown takes setuid and setgid off, and making it never puts them on.
     if (type === 'directory' || (type !== 'symlink' && mode > 0o777)) ops.push({ op: 'chmod', path, mode })
-    for (const [name, value] of xattrs) ops.push(setXattrOp(path, Buffer.from(name, 'latin1').toString(), value))
     const { sec, nsec } = mtime
     ops.push({ op: 'setTimes', path, atimeSec: sec, atimeNsec: nsec, mtimeSec: sec, mtimeNsec: nsec })
-    return ops
+    await this.#writer.push(...ops)
+    this.#xattrs.add(path, xattrs)
   }
 
   /** Directories last, inner ones before outer ones: whatever was made in them has changed their times. */
@@ -310,7 +317,8 @@ export class Unpacker {
       const bytes = Buffer.from(path || '/', 'latin1')
       if (node.opaque && path !== '')
         await this.#writer.push({ op: 'setXattr', path: bytes, name: 'user.overlay.opaque', value: Buffer.from('y') })
-      await this.#writer.push(...this.#finishing(bytes, node.attributes, 'directory'))
+      await this.#complete(bytes, node.attributes, 'directory')
+      if (this.#xattrs.isFull) await this.#xattrs.flush()
     }
   }
 

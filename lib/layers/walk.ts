@@ -5,6 +5,7 @@ import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './l
 import { type PaxRecords, parsePax, paxNumber, paxTime } from './pax.ts'
 import { ByteSource } from './source.ts'
 import { readOldSparse, readPaxSparse, type SparseMap } from './sparse.ts'
+import { checkXattr } from './xattrs.ts'
 
 const entryTypes: Readonly<Record<string, EntryType>> = {
   '0': 'file',
@@ -271,7 +272,10 @@ function checkId(id: number, which: string, path: Buffer): number {
 function xattrsOf(records: PaxRecords): ReadonlyMap<string, Buffer> {
   const xattrs = new Map<string, Buffer>()
   for (const [keyword, value] of records) {
-    if (keyword.startsWith(xattrPrefix)) xattrs.set(keyword.slice(xattrPrefix.length), value)
+    if (!keyword.startsWith(xattrPrefix)) continue
+    const name = keyword.slice(xattrPrefix.length)
+    checkXattr(name, value)
+    xattrs.set(name, value)
   }
   return xattrs
 }

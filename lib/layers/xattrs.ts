@@ -1,7 +1,19 @@
-import type { Op } from '../sys/index.ts'
+import { layerInvalid } from './limits.ts'
 
 /** What becomes of an xattr that a layer brings. */
 export type XattrOutcome = { readonly keep: Buffer } | { readonly drop: string }
+
+/** XATTR_NAME_MAX and XATTR_SIZE_MAX of linux/limits.h, in bytes (xattr(7)). */
+const largestName = 255
+const largestValue = 65_536
+
+/** Refuses what no file system of Linux could have for an xattr, so that it is none. Names are bytes, one a character. Throws `layer_invalid`. */
+export function checkXattr(name: string, value: Buffer): void {
+  const shown = JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name)
+  if (name === '' || name.includes('\0')) throw layerInvalid(`an xattr whose name is empty or has a NUL in it: ${shown}`)
+  if (name.length > largestName) throw layerInvalid(`an xattr whose name has more than ${largestName} bytes: ${shown}`)
+  if (value.length > largestValue) throw layerInvalid(`the xattr ${shown} has more than ${largestValue} bytes`)
+}
 
 const overlayPrefixes = ['user.overlay.', 'trusted.overlay.', 'user.fuseoverlayfs.']
 
@@ -40,9 +52,4 @@ export function plainCapability(value: Buffer): Buffer | undefined {
   const plain = Buffer.from(value.subarray(0, 20))
   plain.writeUInt32LE(((magic & ~revisionMask) | revision2) >>> 0, 0)
   return plain
-}
-
-/** An op that sets an xattr where the file system and the kind of file allow it. */
-export function setXattrOp(path: Buffer, name: string, value: Buffer): Op {
-  return { op: 'setXattr', path, name, value, tolerate: ['ENOTSUP', 'EPERM'] }
 }

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
 import { importImage, importRootfsFile, loadImages, saveImage } from '../../lib/images/index.ts'
 import { hexOf, Store } from '../../lib/store/index.ts'
-import { dir, endMark, file, link, symlink, tar } from '../layers/tar-maker.ts'
+import { dir, endMark, file, link, raw, symlink, tar } from '../layers/tar-maker.ts'
 import { test } from '../support/uvu.ts'
 import { type Bench, bench, layoutFiles, makeImage, tarOf, writeFiles } from './maker.ts'
 
@@ -34,6 +34,8 @@ const hostile: readonly [string, Buffer, string][] = [
     tar(file('a'), { ...link('h', 'a'), size: 512 }, file('../../x')),
     'path_escapes',
   ],
+  ['L08 an xattr with a NUL in its name', tar(raw({ pax: [['SCHILY.xattr.user.a\0b', 'v']] })), 'layer_invalid'],
+  ['L08 an xattr beyond 64 KiB', tar(raw({ pax: [['SCHILY.xattr.user.a', 'v'.repeat(65_537)]] })), 'layer_invalid'],
   ['the root as a file', tar(file('./.')), 'layer_invalid'],
   ['L10 one that is cut short', good.subarray(0, 512), 'layer_invalid'],
   ['L10 two that are joined', Buffer.concat([good, good]), 'layer_invalid'],

@@ -53,6 +53,16 @@ const refusals: readonly Refusal[] = [
   { name: 'L05: something under a whiteout', layers: [tar(file('.wh.x/y'))], code: 'layer_invalid' },
   { name: 'the root as a file', layers: [tar(file('.'))], code: 'layer_invalid' },
   { name: 'L07: an entry of an unknown type', layers: [tar({ name: 's', type: 's' })], code: 'layer_invalid' },
+  ...['user.a\0b', '', `user.${'a'.repeat(251)}`].map((name) => ({
+    name: `L08: an xattr whose name is ${JSON.stringify(name.slice(0, 10))} of ${name.length} bytes`,
+    layers: [tar(raw({ pax: [[`SCHILY.xattr.${name}`, 'v']] }))],
+    code: 'layer_invalid',
+  })),
+  {
+    name: 'L08: an xattr beyond 64 KiB',
+    layers: [tar(raw({ pax: [['SCHILY.xattr.user.a', 'v'.repeat(65_537)]] }))],
+    code: 'layer_invalid',
+  },
   { name: 'L09: a component beyond 255 bytes', layers: [tar(raw({ pax: [['path', 'n'.repeat(256)]] }))], code: 'limit_exceeded' },
   { name: 'L10: an archive cut short', layers: [tar(file('a', 'x'.repeat(2000))).subarray(0, 1500)], code: 'layer_invalid' },
   {
