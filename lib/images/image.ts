@@ -2,8 +2,9 @@ import { StrakeError } from '../errors/index.ts'
 import { chainIds } from '../layers/index.ts'
 import type { Blobs, Descriptor, Digest } from '../store/index.ts'
 import { checkLayerCount, type ExecutionConfig, type HistoryEntry, parseConfig } from './config.ts'
+import { hasLinks } from './links.ts'
 import { type Index, largestManifest, type Manifest, parseManifest } from './manifest.ts'
-import { formatPlatform, hostPlatform, matchesPlatform, type Platform } from './platform.ts'
+import { formatPlatform, hostPlatform, nearestPlatform, type Platform } from './platform.ts'
 
 export interface ImageLayer {
   /** Of the blob, compressed or not. */
@@ -102,14 +103,47 @@ export async function findManifest(
 }
 
 function choose(index: Index, wanted: Platform, isStrict: boolean): Descriptor {
-  const known = index.manifests.filter((each) => each.platform !== undefined && each.platform.os !== 'unknown')
-  const exact = known.find((each) => each.platform && each.platform.variant === wanted.variant && matchesPlatform(each.platform, wanted))
-  const found = exact ?? known.find((each) => each.platform && matchesPlatform(each.platform, wanted))
+  // What is of an unknown type is passed over (image-spec, image-index.md, "manifests").
+  const manifests = index.manifests.filter(hasLinks)
+  const known = manifests.filter((each) => each.platform !== undefined && each.platform.os !== 'unknown')
+  const found = nearestPlatform(known, wanted)
   if (found) return found
-  const [only, ...more] = index.manifests
+  const [only, ...more] = manifests
   if (only && more.length === 0 && (only.platform === undefined || !isStrict)) return only
   const offered = known.flatMap((each) => (each.platform ? [formatPlatform(each.platform)] : []))
   throw new StrakeError('image_not_found', `no image for ${formatPlatform(wanted)}, only for ${offered.join(', ') || 'none'}`, {
     details: { wanted, offered },
   })
+}
+
+/**
+ * The image for this machine; of an index that has none, the first that can be read. Rejects as `readImage` does, where an index has no image at all with
+ * `image_not_found`.
+ */
+export async function readAnyImage(blobs: Blobs, root: Descriptor, options: Pick<ReadOptions, 'tags'> = {}): Promise<ImageData> {
+  try {
+    return await readImage(blobs, root, options)
+  } catch (error) {
+    if (!(error instanceof StrakeError) || error.code !== 'image_not_found') throw error
+    const first = await firstImage(blobs, root, options, 0)
+    if (first === undefined) throw error
+    return { ...first, root: bare(root) }
+  }
+}
+
+async function firstImage(blobs: Blobs, root: Descriptor, options: ReadOptions, depth: number): Promise<ImageData | undefined> {
+  const parsed = parseManifest(await blobs.read(root.digest, largestManifest), root.mediaType)
+  if (parsed.kind === 'manifest') return await readImage(blobs, root, options)
+  if (depth > deepestIndex) return undefined
+  for (const each of parsed.manifests) {
+    if (!hasLinks(each) || each.platform?.os === 'unknown') continue
+    try {
+      const found = await firstImage(blobs, each, options, depth + 1)
+      if (found) return found
+    } catch (error) {
+      // An artifact beside the images, or an image that is not there.
+      if (!(error instanceof StrakeError)) throw error
+    }
+  }
+  return undefined
 }

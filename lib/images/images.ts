@@ -2,10 +2,10 @@ import { readdir } from 'node:fs/promises'
 import { checkFlag, optionCheck, StrakeError } from '../errors/index.ts'
 import { type Descriptor, type Digest, digestOf, isDigest, ownerIn, type Ref, type Store } from '../store/index.ts'
 import { checkLayerCount, formatConfig, type ImageConfig } from './config.ts'
-import { findManifest, type ImageData, readImage } from './image.ts'
+import { findManifest, type ImageData, readAnyImage, readImage } from './image.ts'
 import { largestManifest } from './manifest.ts'
 import { configMediaType, manifestMediaType, ociLayerMediaType } from './media-types.ts'
-import type { Platform } from './platform.ts'
+import { formatPlatform, type Platform, parsePlatform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
 import { surveyImages } from './survey.ts'
 
@@ -23,7 +23,8 @@ export interface RemoveOptions {
 }
 
 export interface GetOptions {
-  readonly platform?: Platform | undefined
+  /** Which of a multi-platform image: `linux/arm64`, or its parts. Default that of this machine. */
+  readonly platform?: string | Platform | undefined
 }
 
 const checkGetOptions = optionCheck<GetOptions>('get', { platform: true })
@@ -79,20 +80,15 @@ export class Images {
 
   /** As `get`, but undefined when there is no such image. */
   async find(name: string, options: GetOptions = {}): Promise<ImageData | undefined> {
+    const platform = platformOf(options.platform)
     const digits = /^(?:sha256:|sha512:)?([0-9a-f]{8,128})$/.exec(name)?.[1]
     if (digits !== undefined) {
       const byDigest = await this.#findByDigest(digits, isDigest(name))
       if (byDigest || isDigest(name)) return byDigest
     }
-    const reference = parseReference(name)
     const refs = await this.#store.refs.list()
-    const { digest } = reference
-    const ref =
-      digest === undefined
-        ? refs.find((each) => each.name === familiarReference(reference))
-        : (refs.find((each) => each.name === familiarReference({ ...reference, tag: undefined })) ??
-          refs.find((each) => each.descriptor.digest === digest && inRepository(each, reference)))
-    return ref && (await this.#read(ref.descriptor, refs, options.platform))
+    const ref = namedBy(name, refs)
+    return ref && (await this.#read(ref.descriptor, refs, platform))
   }
 
   async #findByDigest(digits: string, isWhole: boolean): Promise<ImageData | undefined> {
@@ -148,7 +144,7 @@ export class Images {
   async remove(name: string, options: RemoveOptions = {}): Promise<ImageData> {
     checkRemoveOptions(options)
     checkFlag('force', options.force)
-    const image = await this.get(name)
+    const image = await this.#anyOf(name)
     const gone = (await surveyImages(this.#store)).filter(
       ({ descriptor, manifests }) => descriptor.digest === image.root.digest || (manifests.length === 1 && manifests[0] === image.digest),
     )
@@ -162,6 +158,18 @@ export class Images {
     return image
   }
 
+  /** What is for other machines only can be removed, too. */
+  async #anyOf(name: string): Promise<ImageData> {
+    try {
+      return await this.get(name)
+    } catch (error) {
+      const ref =
+        error instanceof StrakeError && error.code === 'image_not_found' ? namedBy(name, await this.#store.refs.list()) : undefined
+      if (ref === undefined) throw error
+      return await readAnyImage(this.#store.blobs, ref.descriptor)
+    }
+  }
+
   /** Pids of the living processes that have containers of these. */
   async #usersOf(manifests: readonly Digest[]): Promise<number[]> {
     const held = this.#store.holds.held()
@@ -171,6 +179,22 @@ export class Images {
     const busy = new Set((await readdir(this.#store.path('containers'))).map(ownerIn))
     return [...owners].filter((owner) => busy.has(owner)).map((owner) => Number(owner.split('-')[0]))
   }
+}
+
+function platformOf(given: GetOptions['platform']): Platform | undefined {
+  if (given === undefined) return undefined
+  return parsePlatform(typeof given === 'object' && given !== null ? formatPlatform(given) : given)
+}
+
+/** The entry of the store's index that a reference stands for. */
+function namedBy(name: string, refs: readonly Ref[]): Ref | undefined {
+  const reference = parseReference(name)
+  const { digest } = reference
+  if (digest === undefined) return refs.find((each) => each.name === familiarReference(reference))
+  return (
+    refs.find((each) => each.name === familiarReference({ ...reference, tag: undefined })) ??
+    refs.find((each) => each.descriptor.digest === digest && inRepository(each, reference))
+  )
 }
 
 /** The name of a reference in the store's index. `invalid_reference` for one with a digest: a name is not tied to a content. */

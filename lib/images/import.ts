@@ -6,7 +6,7 @@ import type { LayerLimits } from '../layers/index.ts'
 import { type Descriptor, type Digest, failedWith, type Store } from '../store/index.ts'
 import { type Archive, readArchive } from './archive.ts'
 import { chooseFromDocker, importDockerImage, parseDockerManifest } from './docker-archive.ts'
-import { type ImageData, readImage } from './image.ts'
+import { type ImageData, readAnyImage, readImage } from './image.ts'
 import { Images } from './images.ts'
 import {
   allOfLayout,
@@ -18,7 +18,6 @@ import {
   type NamedImage,
   parseLayoutIndex,
 } from './layout.ts'
-import { largestManifest, parseManifest } from './manifest.ts'
 import type { Platform } from './platform.ts'
 import { importRootfsDirectory, importRootfsFile } from './rootfs.ts'
 import { importing } from './transaction.ts'
@@ -80,7 +79,8 @@ export async function loadImages(store: Store, path: string, options: ImportOpti
     async () => {
       const images = await imagesAt(store, path, options)
       const data = new Map<Digest, ImageData>()
-      for (const { descriptor } of images) data.set(descriptor.digest, data.get(descriptor.digest) ?? (await readAny(store, descriptor)))
+      for (const { descriptor } of images)
+        data.set(descriptor.digest, data.get(descriptor.digest) ?? (await readAnyImage(store.blobs, descriptor)))
       for (const { descriptor, tag } of images) await new Images(store).keep(descriptor, tag === undefined ? [] : [tag])
       const refs = await store.refs.list()
       return [...data].map(([digest, image]): ImageData => {
@@ -119,20 +119,6 @@ async function importAll(
   for (const { descriptor, tag } of allOfLayout(manifests))
     images.push({ descriptor: await importWhole(store, source, descriptor, platform), tag })
   return images
-}
-
-/** The image for this machine; of an index that has none, the first that can be read. */
-async function readAny(store: Store, root: Descriptor): Promise<ImageData> {
-  try {
-    return await readImage(store.blobs, root)
-  } catch (error) {
-    if (!(error instanceof StrakeError) || error.code !== 'image_not_found') throw error
-    const parsed = parseManifest(await store.blobs.read(root.digest, largestManifest), root.mediaType)
-    const platform =
-      parsed.kind === 'index' ? parsed.manifests.find((each) => each.platform && each.platform.os !== 'unknown')?.platform : undefined
-    if (platform === undefined) throw error
-    return { ...(await readImage(store.blobs, root, { platform })), root }
-  }
 }
 
 /** The image as it is now in the store, checked as a whole. */

@@ -149,15 +149,19 @@ export async function importBlobs(
 }
 
 /**
- * As `importBlobs`, but with everything that an index points to: the other platforms, attestations. Where the source has not all of it (an index of which
- * one platform was pulled, say) the image for `platform` comes alone. Resolves to what a name may be given to.
+ * As `importBlobs`, but with everything that an index points to: the other platforms, attestations, and what it lists of unknown types as far as it is
+ * there. Where the source has not all of it (an index of which one platform was pulled, say) the image for `platform` comes alone. Resolves to what a name
+ * may be given to.
  */
 export async function importWhole(store: Store, source: BlobSource, root: Descriptor, platform?: Platform): Promise<Descriptor> {
   if (platform !== undefined || kindOf(root.mediaType) !== 'index' || !(await isWhole(store, source, root)))
     return (await importBlobs(store, source, root, platform)).descriptor
   for await (const { descriptor, links } of manifestsFrom(store, source, root)) {
     const parsed = parseManifest(await store.blobs.read(descriptor.digest, largestManifest), descriptor.mediaType, { artifacts: true })
-    if (parsed.kind === 'index') continue
+    if (parsed.kind === 'index') {
+      for (const each of links.manifests) if (!hasLinks(each) && (await source.has(each))) await importBlob(store, source, each)
+      continue
+    }
     if (links.config) await importBlob(store, source, links.config)
     for (const each of links.layers) await importLayer(store, source, each)
   }
@@ -166,7 +170,7 @@ export async function importWhole(store: Store, source: BlobSource, root: Descri
 
 async function isWhole(store: Store, source: BlobSource, root: Descriptor): Promise<boolean> {
   for await (const { links } of manifestsFrom(store, source, root)) {
-    for (const each of [...links.manifests, ...(links.config ? [links.config] : []), ...links.layers])
+    for (const each of [...links.manifests.filter(hasLinks), ...(links.config ? [links.config] : []), ...links.layers])
       if (!(await source.has(each))) return false
   }
   return true

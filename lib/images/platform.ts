@@ -32,24 +32,55 @@ export function platformFrom(value: Checked): Platform {
   })
 }
 
-/** `linux/arm64/v8` → its parts. Rejects with `invalid_argument`. */
+/** What others call an architecture, Debian and uname(1) among them (containerd, platforms/database.go). */
+const aliases: Readonly<Record<string, { readonly architecture: string; readonly variant?: string }>> = {
+  x86_64: { architecture: 'amd64' },
+  'x86-64': { architecture: 'amd64' },
+  aarch64: { architecture: 'arm64' },
+  i386: { architecture: '386' },
+  armhf: { architecture: 'arm', variant: 'v7' },
+  armel: { architecture: 'arm', variant: 'v6' },
+}
+
+/** What an architecture stands for that is named without a variant. */
+const plainVariants: Readonly<Record<string, string>> = { amd64: 'v1', arm64: 'v8', arm: 'v7' }
+
+function withOwnName({ os, architecture, variant }: Platform): Platform {
+  const alias = Object.hasOwn(aliases, architecture) ? aliases[architecture] : undefined
+  return compact({ os, architecture: alias?.architecture ?? architecture, variant: variant || alias?.variant })
+}
+
+/** `linux/arm64/v8` → its parts; `x86_64` and `aarch64` are amd64 and arm64. Rejects with `invalid_argument`. */
 export function parsePlatform(text: string): Platform {
-  const [os, architecture, variant, ...rest] = typeof text === 'string' ? text.split('/') : []
+  const [os, architecture, variant, ...rest] = typeof text === 'string' ? text.toLowerCase().split('/') : []
   if (!os || !architecture || rest.length > 0)
     throw new StrakeError('invalid_argument', `not a platform: ${typeof text === 'string' ? JSON.stringify(text) : kindOfValue(text)}`, {
       hint: 'os/architecture or os/architecture/variant, for example linux/arm64',
     })
-  return variant ? { os, architecture, variant } : { os, architecture }
+  return withOwnName(compact({ os, architecture, variant }))
 }
 
 export function formatPlatform({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter(Boolean).join('/')
 }
 
-/** Whether an image for `offered` is what was asked for; a variant matters only where both name one, and arm64's v8 is its plain form. */
+/** Whether an image for `offered` is what was asked for; a variant matters only where both name one that is not the plain one of amd64 or arm64. */
 export function matchesPlatform(offered: Platform, wanted: Platform): boolean {
-  const variant = (platform: Platform): string | undefined =>
-    platform.architecture === 'arm64' && platform.variant === 'v8' ? undefined : platform.variant
-  if (offered.os !== wanted.os || offered.architecture !== wanted.architecture) return false
-  return variant(wanted) === undefined || variant(offered) === undefined || variant(offered) === variant(wanted)
+  const [one, other] = [withOwnName(offered), withOwnName(wanted)]
+  if (one.os !== other.os || one.architecture !== other.architecture) return false
+  const named = ({ architecture, variant }: Platform): string | undefined =>
+    architecture !== 'arm' && variant === plainVariants[architecture] ? undefined : variant
+  return named(other) === undefined || named(one) === undefined || named(one) === named(other)
+}
+
+/** Of those that match, the one whose variant is nearest to what was asked for: no variant means v7 of arm, v8 of arm64, v1 of amd64. */
+export function nearestPlatform<T extends { readonly platform?: Platform | undefined }>(
+  offered: readonly T[],
+  wanted: Platform,
+): T | undefined {
+  const level = ({ architecture, variant }: Platform): number =>
+    Number(/^v?([0-9]{1,4})/.exec(variant ?? plainVariants[architecture] ?? '')?.[1] ?? 0)
+  const distance = ({ platform = wanted }: T): number => Math.abs(level(withOwnName(platform)) - level(withOwnName(wanted)))
+  const matching = offered.filter(({ platform }) => platform !== undefined && matchesPlatform(platform, wanted))
+  return matching.reduce<T | undefined>((best, each) => (best && distance(best) <= distance(each) ? best : each), undefined)
 }

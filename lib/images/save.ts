@@ -62,7 +62,7 @@ export async function saveImage(store: Store, image: ImageData, target: SaveTarg
   const root = options.platform === undefined ? image.root : chosen.descriptor
   const { blobs } = await surveyBlobs(store, root)
   await hold.keep(...[...blobs.keys()].map((digest) => `blob:${digest}` as const))
-  if (format === 'oci') return await saveLayout(store, root, [...blobs.keys()], tags, target, options)
+  if (format === 'oci') return await saveLayout(store, root, await blobsToSave(store, root), tags, target, options)
   const entries = format === 'docker-archive' ? dockerEntries(store, chosen, tags) : ociEntries(store, root, chosen, tags)
   await writeOut(target, packLayer(entries), options)
 }
@@ -96,6 +96,14 @@ function directory(path: string): LayerEntry {
 function entriesFor(root: Descriptor, tags: readonly Names[]): readonly Descriptor[] {
   if (tags.length === 0) return [root]
   return tags.map(({ familiar, whole }) => ({ ...root, annotations: { [imageNameAnnotation]: whole, [refNameAnnotation]: familiar } }))
+}
+
+/** All that hangs on a descriptor; what an index lists of unknown types only where it is there. */
+async function blobsToSave(store: Store, root: Descriptor): Promise<Digest[]> {
+  const digests: Digest[] = []
+  for (const { digest, role } of (await surveyBlobs(store, root)).blobs.values())
+    if (role !== 'other' || (await store.blobs.has(digest))) digests.push(digest)
+  return digests
 }
 
 async function saveLayout(
@@ -135,9 +143,8 @@ async function* ociEntries(store: Store, root: Descriptor, chosen: ImageData, ta
     ]),
   )
   yield directory('blobs')
-  const { blobs } = await surveyBlobs(store, root)
   const algorithms = new Set<string>()
-  for (const digest of [...blobs.keys()].sort()) {
+  for (const digest of (await blobsToSave(store, root)).sort()) {
     const [algorithm = ''] = digest.split(':')
     if (!algorithms.has(algorithm)) yield directory(`blobs/${algorithm}`)
     algorithms.add(algorithm)

@@ -12,7 +12,8 @@ export interface ImageBlob {
   readonly digest: Digest
   /** Bytes, as announced. */
   readonly size: number
-  readonly role: 'index' | 'manifest' | 'config' | 'layer'
+  /** `other`: what an index lists that is of no type known here. It is kept where it is there, and not missed where it is not. */
+  readonly role: 'index' | 'manifest' | 'config' | 'layer' | 'other'
 }
 
 /** An entry of the store's index with all that hangs on it: every platform of an index. */
@@ -59,13 +60,18 @@ async function follow(reader: SmallBlobs, root: Descriptor): Promise<Omit<Survey
   const unreadable = new Set<Digest>()
   const manifests: Digest[] = []
   const waiting = [{ descriptor: root, depth: 0 }]
+  const isNew = (digest: Digest): boolean => (blobs.get(digest)?.role ?? 'other') === 'other'
   const add = ({ digest, size }: Descriptor, role: ImageBlob['role']): void => {
-    if (!blobs.has(digest)) blobs.set(digest, { digest, size, role })
+    if (isNew(digest)) blobs.set(digest, { digest, size, role })
   }
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { descriptor, depth } = next
-    if (blobs.has(descriptor.digest) || depth > deepest) continue
-    const links = hasLinks(descriptor) || depth === 0 ? await reader.links(descriptor.digest) : undefined
+    if (!isNew(descriptor.digest) || depth > deepest) continue
+    if (!hasLinks(descriptor) && depth > 0) {
+      add(descriptor, 'other')
+      continue
+    }
+    const links = await reader.links(descriptor.digest)
     add(descriptor, links && links.manifests.length > 0 ? 'index' : 'manifest')
     if (links === undefined) {
       unreadable.add(descriptor.digest)

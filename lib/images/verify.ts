@@ -134,7 +134,7 @@ async function missingBlobs(store: Store, images: readonly SurveyedImage[]): Pro
   const missing = new Map<Digest, Finding>()
   for (const image of images) {
     for (const { digest, role } of image.blobs.values()) {
-      if (await isThere(store.blobs.path(digest))) continue
+      if (role === 'other' || (await isThere(store.blobs.path(digest)))) continue
       if (role === 'manifest' && digest !== image.descriptor.digest && image.manifests.length > 0) continue
       missing.set(digest, { kind: 'blob', what: 'missing', digest })
     }

@@ -8,6 +8,8 @@ const usualParallel = 4
 
 /** On an image of the store's index: the digest that its name had in the registry, where that is an index with this image in it. */
 export const sourceAnnotation = 'io.strake.source.digest'
+/** Beside it: the platform that was asked for, for which that index had this image. */
+export const platformAnnotation = 'io.strake.source.platform'
 
 export function parallelOf({ parallel }: TransferOptions): number {
   if (parallel === undefined) return usualParallel

@@ -13,17 +13,19 @@ import {
   matchesPlatform,
   type Platform,
   parseConfig,
+  parseManifest,
   parsePlatform,
   parseReference,
   type Reference,
+  readAnyImage,
   readImage,
 } from '../../images/index.ts'
 import type { Descriptor, Digest, Store } from '../../store/index.ts'
-import { manifestName, oneOf, parallelOf, rejection, sourceAnnotation, storeName } from './check.ts'
+import { manifestName, oneOf, parallelOf, platformAnnotation, rejection, sourceAnnotation, storeName } from './check.ts'
 import { fetchAll } from './fetch.ts'
 import { mirrorsOf, type Source } from './mirrors.ts'
 import { checkRemoteOptions } from './option-names.ts'
-import type { PullOptions } from './options.ts'
+import type { PullOptions, PullPolicy } from './options.ts'
 import { linked } from './parallel.ts'
 import { type FetchedManifest, Repository } from './repository.ts'
 import { type UnpackImage, Unpacking } from './unpacking.ts'
@@ -55,7 +57,8 @@ export async function pullImage(store: Store, reference: string, options: PullOp
   using _ = store.hold()
   try {
     const local = await findLocal(request)
-    if (local && (policy !== 'always' || request.reference.digest !== undefined)) return await unpacked(request, local.image)
+    const isFixed = request.reference.digest !== undefined && local?.isSettled === true
+    if (local && (isFixed || (policy !== 'always' && isEnough(local, request, policy)))) return await unpacked(request, local.image)
     if (policy === 'never')
       throw new StrakeError('image_not_found', `there is no image ${familiarReference(request.reference)} in the store`, {
         hint: "policy 'missing' or 'always' asks the registry for it",
@@ -76,6 +79,8 @@ function wantedOf(platform: string | undefined): Wanted {
 interface Local {
   readonly descriptor: Descriptor
   readonly image: ImageData
+  /** Whether the registry's index would give the same for what is wanted. Where it is another question than it was answered to, only the index can tell. */
+  readonly isSettled: boolean
 }
 
 /** What the store has under that name, if it is whole and for the platform that is wanted. */
@@ -84,18 +89,34 @@ async function findLocal({ store, reference, wanted }: Request): Promise<Local |
   if (descriptor === undefined || (wanted === 'all' && kindOf(descriptor.mediaType) !== 'index')) return undefined
   try {
     const platform = wanted === 'all' ? undefined : wanted
-    const image = await readImage(store.blobs, descriptor, { platform, tags: await tagsOf(store, descriptor) })
+    const read = wanted === 'all' ? readAnyImage : readImage
+    const image = await read(store.blobs, descriptor, { platform, tags: await tagsOf(store, descriptor) })
     if (
       !matchesPlatform(image.platform, platform ?? hostPlatform) &&
       (platform !== undefined || descriptor.annotations?.[sourceAnnotation])
     )
       return undefined
     for (const { digest } of image.layers) if (!(await store.blobs.has(digest))) return undefined
-    return { descriptor, image }
+    return { descriptor, image, isSettled: isSettled(descriptor, wanted) }
   } catch (error) {
     if (error instanceof StrakeError) return undefined
     throw error
   }
+}
+
+function isSettled({ annotations }: Descriptor, wanted: Wanted): boolean {
+  return annotations?.[sourceAnnotation] === undefined || annotations[platformAnnotation] === questionOf(wanted)
+}
+
+/** What an index is asked for. */
+function questionOf(wanted: Wanted): string {
+  return wanted === 'all' ? wanted : formatPlatform(wanted ?? hostPlatform)
+}
+
+/** Whether what is there will do without the registry: not where a variant is asked for that the index may have, and this is another one. */
+function isEnough({ image, isSettled }: Local, { wanted }: Request, policy: PullPolicy): boolean {
+  if (policy === 'never' || isSettled) return true
+  return wanted === undefined || wanted === 'all' || wanted.variant === undefined || wanted.variant === image.platform.variant
 }
 
 async function tagsOf(store: Store, { digest }: Descriptor): Promise<string[]> {
@@ -133,7 +154,8 @@ async function fromSource(request: Request, source: Source, local: Local | undef
 }
 
 /** Whether the name stands for the same as in the store: by one HEAD. */
-async function isCurrent(repository: Repository, reference: Reference, { descriptor }: Local): Promise<boolean> {
+async function isCurrent(repository: Repository, reference: Reference, { descriptor, isSettled }: Local): Promise<boolean> {
+  if (!isSettled) return false
   const head = await repository.headManifest(manifestName(reference))
   return head !== undefined && (head.digest === descriptor.digest || head.digest === descriptor.annotations?.[sourceAnnotation])
 }
@@ -153,10 +175,12 @@ async function fetchImage(request: Request, repository: Repository, control: Abo
   const { store, reference, wanted } = request
   const root = await repository.manifest(manifestName(reference))
   if (wanted === 'all') {
+    // An artifact is no image: that is said before it is fetched.
+    parseManifest(root.bytes, root.descriptor.mediaType)
     await fetchAll({ store, repository, control, options: request.options }, root)
+    const image = await unpacked(request, await readAnyImage(store.blobs, root.descriptor))
     await store.refs.set(storeName(reference), root.descriptor)
-    const image = await readImage(store.blobs, root.descriptor, { tags: await tagsOf(store, root.descriptor) })
-    return await unpacked(request, image)
+    return { ...image, tags: await tagsOf(store, root.descriptor) }
   }
   const fetched = new Map<Digest, FetchedManifest>([[root.descriptor.digest, root]])
   const { descriptor, manifest } = await findManifest(
@@ -208,7 +232,8 @@ async function fetchOne(request: Request, repository: Repository, control: Abort
     await unpacking.fail(error)
   }
   await unpacking.end()
-  const annotations = root.digest === plain.digest ? {} : { annotations: { [sourceAnnotation]: root.digest } }
+  const source = { [sourceAnnotation]: root.digest, [platformAnnotation]: questionOf(wanted) }
+  const annotations = root.digest === plain.digest ? {} : { annotations: source }
   await store.refs.set(storeName(reference), { ...plain, ...annotations })
   return { ...image, tags: (await new Images(store).find(plain.digest))?.tags ?? [] }
 }

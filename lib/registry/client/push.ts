@@ -3,20 +3,23 @@ import { StrakeError } from '../../errors/index.ts'
 import {
   familiarReference,
   goneBlob,
+  hasLinks,
   type ImageData,
   kindOf,
+  largestManifest,
   layerMediaTypeOf,
   type Manifest,
   parseManifest,
   parseReference,
   soundBlob,
 } from '../../images/index.ts'
-import { type ByteStream, blobKey, type Descriptor, type Digest, digestOf, failedWith, type Store } from '../../store/index.ts'
+import { type ByteStream, blobKey, type Descriptor, type Digest, failedWith, type Store } from '../../store/index.ts'
 import { manifestName, oneOf, parallelOf, rejection } from './check.ts'
 import { checkCompression } from './compress.ts'
 import { withCompressed } from './compressed.ts'
 import { throwIfAborted } from './failure.ts'
 import { indexesWith } from './indexes.ts'
+import { type MadeManifest, rewritten, subjectOf, withReferences, withSubject } from './made-manifest.ts'
 import { checkRemoteOptions } from './option-names.ts'
 import type { PushOptions, TransferEvent } from './options.ts'
 import { inParallel, linked } from './parallel.ts'
@@ -45,6 +48,8 @@ interface Push {
   readonly control: AbortController
   readonly records: Records
   readonly sent: { blobs: number; bytes: number }
+  /** What the manifests of an index have become, by the digests that they have in the store. */
+  readonly made: Map<Digest, Descriptor>
 }
 
 /**
@@ -74,7 +79,7 @@ export async function pushImage(
     await hold.keep(...[image.digest, ...parts].map(blobKey))
     const repository = new Repository(target.domain, target.repository, { ...options, signal: control.signal }, 'push')
     const sent = { blobs: 0, bytes: 0 }
-    const push: Push = { store, repository, options, compression, control, records: new Records(store), sent }
+    const push: Push = { store, repository, options, compression, control, records: new Records(store), sent, made: new Map() }
     const root = options.platform === 'all' ? await indexWith(store, image) : image.descriptor
     const made = await pushManifest(push, root)
     if (target.digest !== undefined && target.digest !== made.digest)
@@ -106,24 +111,16 @@ async function indexWith(store: Store, image: Pick<ImageData, 'digest'>): Promis
   })
 }
 
-interface MadeManifest {
-  readonly digest: Digest
-  readonly mediaType: string
-  readonly bytes: Buffer
-}
-
-type Json = Record<string, unknown>
-
 /** Sees to it that the registry has all that a manifest points to. Resolves to the manifest as it is to be there; it is not sent yet. */
 async function pushManifest(push: Push, descriptor: Descriptor): Promise<MadeManifest> {
   await push.store.note(blobKey(descriptor.digest))
   const bytes = await push.store.blobs.read(descriptor.digest)
   const parsed = parseManifest(bytes, descriptor.mediaType, { artifacts: true })
-  const same = { digest: descriptor.digest, mediaType: descriptor.mediaType, bytes }
+  const same = withSubject({ digest: descriptor.digest, mediaType: descriptor.mediaType, bytes }, push.made)
   if (parsed.kind === 'index') {
-    const children: Descriptor[] = []
-    for (const each of parsed.manifests) children.push(await pushChild(push, each))
-    return rewritten(same, 'manifests', parsed.manifests, children)
+    for (const each of parsed.manifests) await pushChild(push, each, parsed.manifests)
+    const children = parsed.manifests.map((each) => push.made.get(each.digest) ?? each)
+    return withReferences(rewritten(same, 'manifests', parsed.manifests, children), push.made)
   }
   // Those that wait for their turn, too: the image may be removed meanwhile.
   await push.store.note(...[parsed.config, ...parsed.layers].map(({ digest }) => blobKey(digest)))
@@ -148,29 +145,25 @@ async function pushManifest(push: Push, descriptor: Descriptor): Promise<MadeMan
   )
 }
 
-async function pushChild(push: Push, child: Descriptor): Promise<Descriptor> {
+/** Sends a part of an index, and before it the one among the others that it is about: its digest there has to be known. */
+async function pushChild(push: Push, child: Descriptor, others: readonly Descriptor[]): Promise<void> {
+  if (push.made.has(child.digest)) return
+  if (!hasLinks(child)) return await pushOther(push, child)
+  await push.store.note(blobKey(child.digest))
+  const subject = subjectOf(await push.store.blobs.read(child.digest, largestManifest))
+  const about = others.find(({ digest }) => digest === subject)
+  if (about) await pushChild(push, about, others)
   const made = await pushManifest(push, child)
   if (!(await push.repository.hasManifest(made.digest))) await push.repository.putManifest(made.digest, made.mediaType, made.bytes)
   tell(push, 'done', 'manifest', { digest: made.digest, size: made.bytes.length }, made.bytes.length)
-  return { mediaType: made.mediaType, digest: made.digest, size: made.bytes.length }
+  push.made.set(child.digest, { mediaType: made.mediaType, digest: made.digest, size: made.bytes.length })
 }
 
-/** A manifest with other descriptors in a list of it; all else in it stays as it was. The same bytes where nothing has changed. */
-function rewritten(
-  made: MadeManifest,
-  list: 'layers' | 'manifests',
-  before: readonly Descriptor[],
-  after: readonly Descriptor[],
-): MadeManifest {
-  if (before.every((each, index) => each.digest === after[index]?.digest)) return made
-  const json = JSON.parse(made.bytes.toString()) as Json
-  const entries = json[list] as Json[]
-  json[list] = entries.map((entry, index) => {
-    const next = after[index]
-    return next ? { ...entry, mediaType: next.mediaType, digest: next.digest, size: next.size } : entry
-  })
-  const bytes = Buffer.from(JSON.stringify(json))
-  return { digest: digestOf(bytes), mediaType: made.mediaType, bytes }
+/** What an index lists that is of no type known here goes there as it is, if the store has it. */
+async function pushOther(push: Push, blob: Descriptor): Promise<void> {
+  await push.store.note(blobKey(blob.digest))
+  if (!(await push.store.blobs.has(blob.digest))) return
+  if (!(await isThere(push, blob, 'layer'))) await send(push, blob, 'layer')
 }
 
 /** Whether a layer is to be compressed on its way: a plain tar whose media type has a name for its compressed form. */

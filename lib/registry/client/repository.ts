@@ -82,13 +82,7 @@ export class Repository {
 
   /** Rejects with `registry_not_found`, `digest_mismatch`, `limit_exceeded` (4 MiB), `image_invalid` for one of no known type. */
   async manifest(reference: string, expected?: Descriptor): Promise<FetchedManifest> {
-    const answer = await this.session.send({
-      method: 'GET',
-      target: this.path(`manifests/${reference}`),
-      headers: { accept },
-      scopes: this.scopes,
-      most: largestManifest,
-    })
+    const answer = await this.#getManifest(reference, accept)
     if (answer.status !== 200) await this.refuse(answer, `the manifest ${this.named(reference)}`)
     const bytes = await answer.bytes(largestManifest)
     const told = answer.header('docker-content-digest')
@@ -108,6 +102,25 @@ export class Repository {
       })
     const mediaType = typeOf(bytes, bareType(answer.header('content-type')), expected?.mediaType, this.session.host)
     return { bytes, descriptor: { mediaType, digest, size: bytes.length } }
+  }
+
+  async #getManifest(reference: string, types: string): Promise<Answer> {
+    return await this.session.send({
+      method: 'GET',
+      target: this.path(`manifests/${reference}`),
+      headers: { accept: types },
+      scopes: this.scopes,
+      most: largestManifest,
+    })
+  }
+
+  /** What the registry has among its manifests whatever its type; undefined where it has none. Nobody has checked it. */
+  async other(digest: Digest): Promise<Buffer | undefined> {
+    const answer = await this.#getManifest(digest, '*/*')
+    if (answer.status === 200) return await answer.bytes(largestManifest)
+    if (answer.status !== 404) await this.refuse(answer, `the manifest ${this.named(digest)}`)
+    await answer.discard()
+    return undefined
   }
 
   async hasManifest(digest: Digest): Promise<boolean> {
