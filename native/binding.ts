@@ -1,4 +1,4 @@
-import { closeSync, existsSync } from 'node:fs'
+import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -100,6 +100,33 @@ export function requireLinux(): void {
   })
 }
 
+/** The command that makes the native part; it needs a C compiler, make and Python 3. */
+export function buildCommand(): string {
+  return `cd '${packageRoot()}' && npx -y node-gyp rebuild`
+}
+
+/** Why the addon did not load, as node-gyp-build or dlopen(3) has it. */
+function loadFailure(cause: unknown): StrakeError {
+  const { code, message } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : { code: undefined, message: String(cause) }
+  const machine = `${process.platform}-${process.arch}`
+  const unsupported = (words: string, hint: string): StrakeError =>
+    new StrakeError('unsupported_platform', words, { hint, cause, details: { platform: process.platform, arch: process.arch } })
+  if (code === 'ERR_DLOPEN_DISABLED') {
+    return unsupported(
+      'This Node may load no addon, and the native part of strake is one.',
+      'Start Node without --no-addons; where its permission model is on (--permission, --experimental-permission), with --allow-addons.',
+    )
+  }
+  if (code === 'ERR_DLOPEN_FAILED') {
+    const words = message.split('\n')[0]?.slice(0, 300) ?? ''
+    return unsupported(`The native part of strake cannot be loaded: ${words}.`, `Install the package anew, or build it: ${buildCommand()}`)
+  }
+  return unsupported(
+    `The native part of strake is missing for ${machine}.`,
+    `Build it: ${buildCommand()} (needs a C compiler, make and Python 3).`,
+  )
+}
+
 /** The addon, loaded on first use. Throws `unsupported_platform`. */
 export function binding(): NativeBinding {
   if (loaded) return loaded
@@ -109,10 +136,7 @@ export function binding(): NativeBinding {
   try {
     loaded = load(packageRoot())
   } catch (cause) {
-    throw new StrakeError('unsupported_platform', `The native part of strake is missing for ${process.platform}-${process.arch}.`, {
-      hint: 'Build it: npx node-gyp rebuild, in the directory of the package (needs a C compiler and Python).',
-      cause,
-    })
+    throw loadFailure(cause)
   }
   return loaded
 }
@@ -132,7 +156,30 @@ export function initPath(): string {
   const found = candidates.find((path) => existsSync(path))
   if (found) return found
   throw new StrakeError('unsupported_platform', 'strake-init is missing from the package.', {
-    hint: 'Build it: npx node-gyp rebuild.',
+    hint: `Build it: ${buildCommand()} (needs a C compiler, make and Python 3).`,
     details: { candidates },
+  })
+}
+
+/** e_machine of elf(5). */
+const elfMachines: Readonly<Record<string, number>> = { x64: 62, arm64: 183 }
+
+/** Is this the whole of a program for such a processor? From its ELF header and the places of its headers, elf(5). */
+export function isProgram(bytes: Buffer, arch: string): boolean {
+  if (bytes.length < 64 || bytes.readUInt32BE(0) !== 0x7f454c46 || bytes.readUInt16LE(18) !== elfMachines[arch]) return false
+  const [programs, sections] = [Number(bytes.readBigUInt64LE(32)), Number(bytes.readBigUInt64LE(40))]
+  const [programSize, programCount] = [bytes.readUInt16LE(54), bytes.readUInt16LE(56)]
+  const [sectionSize, sectionCount] = [bytes.readUInt16LE(58), bytes.readUInt16LE(60)]
+  return programCount > 0 && Math.max(programs + programSize * programCount, sections + sectionSize * sectionCount) <= bytes.length
+}
+
+/** Loads the addon and looks at the helper. Throws `unsupported_platform` when one of them is missing, damaged, or of another processor. */
+export function checkNative(): void {
+  binding()
+  const path = initPath()
+  if (isProgram(readFileSync(path), process.arch)) return
+  throw new StrakeError('unsupported_platform', `${path} is damaged, or no program for ${process.arch}.`, {
+    hint: `Install the package anew, or build it: ${buildCommand()}`,
+    details: { path },
   })
 }

@@ -23,6 +23,9 @@ void *map_memory(size_t length, int flags) {
   return memory < 0 && memory > -4096 ? NULL : (void *)memory;
 }
 
+/* Of the request that was received last: were there fds that RLIMIT_NOFILE left no room for? The kernel drops them (unix(7)). */
+static int lost_fds;
+
 long receive(int channel, struct request_header *header, int32_t *fds, size_t *fd_count) {
   union {
     struct control_header header;
@@ -36,6 +39,7 @@ long receive(int channel, struct request_header *header, int32_t *fds, size_t *f
   do length = SYS3(recvmsg, channel, &message, CLOSE_ON_EXEC_RIGHTS);
   while (length == -EINTR);
   if (length <= 0) return length;
+  lost_fds = (message.flags & FLAG_CONTROL_CUT) != 0;
   for (size_t at = 0; at + sizeof(struct control_header) <= message.control_length;) {
     struct control_header *part = (struct control_header *)(control.bytes + at);
     if (part->length < sizeof *part) break;
@@ -88,8 +92,10 @@ static void dispatch(struct request_header *header, const int32_t *fds, size_t f
   size_t length = header->length;
   int32_t large = -1;
   int closes = 1;
-  int32_t error = 0;
-  if (header->flags & FLAG_LARGE) {
+  int32_t error = lost_fds ? EMFILE : 0;
+  if (lost_fds) {
+    payload = NULL;
+  } else if (header->flags & FLAG_LARGE) {
     payload = NULL;
     error = EPROTO;
     if (fd_count > 0) {
@@ -159,6 +165,8 @@ void serve(int channel) {
       make_spare();
       continue;
     }
+    /* POLLNVAL: an op has closed it. Nobody would learn any more how a child ends. */
+    if (watched[1].revents & POLLNVAL) end_all();
     if (watched[1].revents & POLLIN) {
       uint8_t info[128];
       SYS3(read, signals, info, sizeof info);

@@ -5,6 +5,8 @@ export interface CheckResult {
   readonly detail: string
   /** The command that mends it, or one sentence. Every result that is not ok has one. */
   readonly fix?: string | undefined
+  /** In place of the check's own `needed`, where there is so little of something that containers do not run. */
+  readonly needed?: boolean | undefined
 }
 
 /** One question to the machine. A room that has some exports an array of them; `run` never rejects for what it looks for. */

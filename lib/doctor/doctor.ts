@@ -1,4 +1,4 @@
-import { binding } from '../../native/binding.ts'
+import { checkNative } from '../../native/binding.ts'
 import { optionCheck } from '../errors/index.ts'
 import { defaultRoot } from '../store/index.ts'
 import type { Check, CheckReport, CheckResult } from './check.ts'
@@ -21,7 +21,7 @@ export interface DoctorOptions {
   readonly machine?: Machine | undefined
   /** Default: in this store's zygote, which is ended again if it was not there before. */
   readonly tryProgram?: TryProgram | undefined
-  /** How the native part is loaded. Default: as a start does it. */
+  /** How the native part is loaded. Default: as a start does it, and the helper of the package is looked at. */
   readonly loadNative?: LoadNative | undefined
 }
 
@@ -56,7 +56,6 @@ export class Diagnosis {
 
 /** A check that breaks is a failing check, never the end of the others. */
 async function report(check: Check): Promise<CheckReport> {
-  const needed = check.needed ?? true
   let result: CheckResult
   try {
     result = await check.run()
@@ -64,7 +63,7 @@ async function report(check: Check): Promise<CheckReport> {
     const words = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
     result = { ok: false, detail: `the check itself failed: ${words}`, fix: 'Report it with the table of this doctor.' }
   }
-  const { ok, detail, fix } = result
+  const { ok, detail, fix, needed = check.needed ?? true } = result
   return { name: check.name, ok, needed, detail, ...(fix === undefined ? {} : { fix }) }
 }
 
@@ -82,7 +81,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
   const root = options.root ?? defaultRoot()
   const isLinux = machine.platform === 'linux'
   await using trials = trialsIn(root)
-  const kernel = kernelChecks(machine, options.loadNative ?? (() => void binding()))
+  const kernel = kernelChecks(machine, options.loadNative ?? checkNative)
   const checks: readonly Check[] = isLinux
     ? [
         ...kernel,

@@ -82,6 +82,8 @@ export interface Mount {
   readonly root: string
   readonly target: string
   readonly type: string
+  /** Those of this mount: `rw`, `nosuid`, … */
+  readonly options: readonly string[]
 }
 
 export async function mountsOf(machine: Machine): Promise<readonly Mount[]> {
@@ -91,6 +93,7 @@ export async function mountsOf(machine: Machine): Promise<readonly Mount[]> {
   return text.split('\n').flatMap((line) => {
     const fields = line.split(' ')
     const [root, target, type] = [fields[3], fields[4], fields[fields.indexOf('-', 6) + 1]]
-    return root !== undefined && target !== undefined && type !== undefined ? [{ root: decode(root), target: decode(target), type }] : []
+    if (root === undefined || target === undefined || type === undefined) return []
+    return [{ root: decode(root), target: decode(target), type, options: fields[5]?.split(',') ?? [] }]
   })
 }

@@ -140,11 +140,13 @@ const ranges = {
 } as const
 
 function writeNumber(writer: Writer, op: Op, field: FieldDefinition, value: unknown): void {
-  const [least, most] = ranges[field.type as keyof typeof ranges]
+  const [lowest, most] = ranges[field.type as keyof typeof ranges]
+  // A set of flags has no sign, and nothing that stands for unchanged.
+  const least = field.flags === undefined ? lowest : 0
   // Infinity is all bits of a u64: no limit.
   const isWhole = Number.isInteger(value) || (value === Number.POSITIVE_INFINITY && field.type === 'u64')
   if (typeof value !== 'number' || !isWhole || value < least || value > most) {
-    refuse(op, field, field.type === 'u64' ? 'a whole number, or Infinity' : `a whole number from ${least} to ${most}`)
+    refuse(op, field, field.type === 'u64' ? `a whole number from ${least} up, or Infinity` : `a whole number from ${least} to ${most}`)
   }
   if (field.type === 'u64' || field.type === 'i64') writer.u64(value)
   else writer.u32(value)

@@ -159,6 +159,29 @@ const lacks: readonly Lack[] = [
     needed: false,
   },
   {
+    what: 'a newuidmap on a file system without set-uid',
+    machine: machine({
+      files: { '/proc/self/mountinfo': `${files['/proc/self/mountinfo']}31 1 0:31 / /usr ro,nosuid,nodev - ext4 /dev/sdb ro\n` },
+    }),
+    check: 'newuidmap',
+    fix: /^sudo mount -o remount,bind,suid \/usr$/,
+    needed: false,
+  },
+  {
+    what: 'root in a container of Docker’s standard kind',
+    machine: machine({ uid: 0, files: { '/proc/self/status': 'CapEff:\t00000000a80425fb\n' } }),
+    check: 'capabilities of root',
+    fix: /ordinary user.*docker run --cap-add SYS_ADMIN --security-opt seccomp=unconfined/,
+    needed: true,
+  },
+  {
+    what: 'root in a container without any capability',
+    machine: machine({ uid: 0 }),
+    check: 'capabilities of root',
+    fix: /--cap-add SETFCAP/,
+    needed: true,
+  },
+  {
     what: 'a container with /proc masked',
     machine: machine({
       files: { '/proc/self/mountinfo': `${files['/proc/self/mountinfo']}30 22 0:30 / /proc/kcore rw - tmpfs tmpfs rw\n` },
@@ -210,6 +233,13 @@ const lacks: readonly Lack[] = [
     needed: false,
   },
   {
+    what: 'too few open files for one container',
+    machine: machine({ files: { '/proc/self/limits': 'Max open files            28                  524288               files\n' } }),
+    check: 'open files',
+    fix: /^ulimit -n 4096$/,
+    needed: true,
+  },
+  {
     what: 'few open files for good',
     machine: machine({ files: { '/proc/self/limits': 'Max open files            256                  256                  files\n' } }),
     check: 'open files',
@@ -250,6 +280,25 @@ test('elsewhere than on Linux one check says where to go, and nothing native is 
     assert.equal(diagnosis.checks.length, 1)
     assert.match(diagnosis.checks[0]?.fix ?? '', place)
   }
+})
+
+test('root with all capabilities lacks none; nor does one that has no CAP_SYS_ADMIN and one id to map', async () => {
+  for (const capEff of ['000001ffffffffff', '0000000080000000']) {
+    const root = machine({ uid: 0, files: { '/proc/self/status': `CapEff:\t${capEff}\n` } })
+    assert.equal((await ask({ machine: root }))('capabilities of root').ok, true)
+  }
+})
+
+test('a native part that does not load is told with what its own error says of it', async () => {
+  const refusal = new StrakeError('unsupported_platform', 'It is missing.', { hint: "Build it: cd '/p' && npx -y node-gyp rebuild" })
+  const check = await ask({
+    machine: machine(),
+    loadNative: () => {
+      throw refusal
+    },
+  })
+  assert.equal(check('native part').detail, 'It is missing.')
+  assert.equal(check('native part').fix, refusal.hint)
 })
 
 test('what a trial was refused is shown with its own hint, and the overlay is not tried without namespaces', async () => {

@@ -154,6 +154,50 @@ test('an agent that may have no file open any more ends, and does not wait for w
   assert.is(await codeOf(made.exec(['true'])), 'zygote_lost')
 })
 
+test('an agent whose watch over its children is closed ends, and a command does not wait for ever', async () => {
+  await using made = await ns({ user: true, pid: true })
+  await made.sys.closeRange({ first: 4 }).catch(() => {})
+  assert.is(await codeOf(made.exec(['true'])), 'zygote_lost')
+})
+
+test('an agent that may have few files open says so of a command that needs more', async () => {
+  for (const most of [3, 5, 7]) {
+    await using made = await ns({ user: true })
+    await made.sys.prlimit({ resource: flags.RLIMIT.RLIMIT_NOFILE, soft: most, hard: most })
+    assert.is(await codeOf(made.exec(['true'])), 'limit_exceeded', String(most))
+    assert.type(await made.sys.getPid(), 'number')
+  }
+})
+
+test('flags below 0 or with a fraction are refused by the name of their field', async () => {
+  await using made = await ns({ user: true, mount: true })
+  for (const wrong of [-1, 1.5]) {
+    const error = await made.sys.mount({ target: '/mnt', type: 'tmpfs', flags: wrong }).catch((reason: unknown) => reason)
+    assert.ok(error instanceof StrakeError)
+    assert.is(error.code, 'invalid_argument')
+    assert.match(error.message, /'flags'/)
+  }
+})
+
+test('what unshare(2) in the agent cannot give is told with what can', async () => {
+  await using first = await ns({ user: true })
+  await first.sys.unshare(flags.CLONE.CLONE_NEWPID)
+  const pid = await first.exec(['true']).catch((reason: unknown) => reason)
+  assert.ok(pid instanceof StrakeError)
+  assert.match(pid.hint ?? '', /ns\(\{ pid: true \}\)/)
+  await using second = await ns({ user: true })
+  await second.sys.unshare(flags.CLONE.CLONE_NEWUSER)
+  const user = await second.exec(['true']).catch((reason: unknown) => reason)
+  assert.ok(user instanceof StrakeError)
+  assert.match(user.hint ?? '', /uid_map/)
+  const write = (file: string, text: string): Promise<void> =>
+    second.sys.write({ path: `/proc/self/${file}`, flags: flags.O.O_WRONLY, data: Buffer.from(text) })
+  await write('setgroups', 'deny')
+  await write('uid_map', '0 0 1')
+  await write('gid_map', '0 0 1')
+  assert.is((await second.exec(['id', '-u'])).stdout, '0\n')
+})
+
 test('a kind that does not exist is refused by name', async () => {
   assert.is(await codeOf(ns({ files: true } as never)), 'invalid_argument')
 })

@@ -40,8 +40,21 @@ test('a plan prints every op with the number that an error names, nested ones be
 test('an error says what errno means for that op, else what it means in general, else that the kernel refused', () => {
   assert.is(explain('chdir', 'ENOTDIR').meaning, 'it is not a directory')
   assert.is(explain('umask', 'ENOSPC').meaning, 'no space left')
-  assert.is(explain('umask', 'EXDEV').meaning, 'the kernel refused')
+  assert.is(explain('umask', 'EPROTO').meaning, 'the kernel refused')
   assert.match(explain('clone3', 'EPERM').hint ?? '', /doctor/)
+  assert.match(explain('openTree', 'EPERM').hint ?? '', /doctor/)
+  assert.match(explain('linkUp', 'ENODEV').meaning, /no interface/)
+  assert.match(explain('setDomainname', 'EINVAL').meaning, /64/)
+  assert.match(explain('waitId', 'ECHILD').meaning, /no child/)
+  assert.match(explain('umount', 'EINVAL').meaning, /no mount point/)
+})
+
+test('too many open files are one code, whatever met them, with what raises the limit', () => {
+  for (const index of [0, -1]) {
+    const error = kernelRefused([{ op: 'dup2', fd: 'stdin', to: 0 }], index, errnoNumbers.EMFILE)
+    assert.equal([error.code, error.details?.errno], ['limit_exceeded', 'EMFILE'])
+    assert.match(error.hint ?? '', /ulimit -n/)
+  }
 })
 
 test('calls: every op that is a call of its own, with a short form where one argument says all', async () => {

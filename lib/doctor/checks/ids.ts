@@ -1,6 +1,6 @@
 import { findSubids, type IdRange, idCount, idRange } from '../../ids/index.ts'
 import { bad, type Check, type CheckResult, good } from '../check.ts'
-import { type Machine, sudo } from '../machine.ts'
+import { type Machine, type Mount, mountsOf, sudo } from '../machine.ts'
 
 const firstSubid = 100_000
 const subids = 65_536
@@ -33,13 +33,48 @@ async function subidFix(machine: Machine): Promise<string> {
   return `${sudo(machine)}usermod --add-subuids ${range} --add-subgids ${range} ${machine.user}`
 }
 
+/** The mount that a path is on: of those above it the one that is deepest, and of several there the last. */
+async function mountOf(machine: Machine, path: string): Promise<Mount | undefined> {
+  const isAbove = ({ target }: Mount): boolean => target === '/' || path === target || path.startsWith(`${target}/`)
+  const above = (await mountsOf(machine)).filter(isAbove)
+  return above.reduce<Mount | undefined>((best, each) => (best && best.target.length > each.target.length ? best : each), undefined)
+}
+
 async function mapper(machine: Machine, command: string): Promise<CheckResult> {
   const path = machine.which(command)
   if (path === undefined) return bad('newuidmap and newgidmap are not installed', await installFix(machine))
+  const mount = await mountOf(machine, path)
+  if (mount?.options.includes('nosuid')) {
+    return bad(
+      `${path} has no privileges on ${mount.target}, which is mounted nosuid`,
+      `${sudo(machine)}mount -o remount,bind,suid ${mount.target}`,
+    )
+  }
   const file = await machine.stat(path)
   const isSetuid = file !== undefined && (file.mode & 0o4000) !== 0 && file.uid === 0
   if (isSetuid || /cap_set[ug]id/.test(await machine.output('getcap', [path]))) return good(path)
   return bad(`${path} has no privileges`, `sudo chmod u+s ${path}`)
+}
+
+const capSetfcap = 31n
+const capSysAdmin = 21n
+
+/**
+ * What uid 0 must be able to do itself: with ids of its own, mount the store with mapped ids (mount_setattr(2)); with the one that it has, map
+ * it (user_namespaces(7)). In many containers root cannot.
+ */
+async function rootCapabilities(machine: Machine, kind: IdRange['kind']): Promise<CheckResult> {
+  const [, digits] = /^CapEff:\s*([0-9a-f]+)$/m.exec((await machine.read('/proc/self/status')) ?? '') ?? []
+  const [bit, name, purpose] =
+    kind === 'root'
+      ? ([capSysAdmin, 'SYS_ADMIN', 'to mount the store with mapped ids'] as const)
+      : ([capSetfcap, 'SETFCAP', 'to map its own id'] as const)
+  if (digits === undefined || ((BigInt(`0x${digits}`) >> bit) & 1n) === 1n) return good('enough')
+  const options = ['seccomp', 'apparmor', 'systempaths'].map((each) => `--security-opt ${each}=unconfined`).join(' ')
+  return bad(
+    `this process is uid 0 without CAP_${name}, which it needs ${purpose}`,
+    `Run Node as an ordinary user; or start the outer container with: docker run --cap-add ${name} ${options}`,
+  )
 }
 
 /** How many ids containers get. With one alone they run too, but for what needs a second user. */
@@ -57,6 +92,7 @@ export function idChecks(machine: Machine): readonly Check[] {
     })
   if (machine.uid === 0) {
     return [
+      { name: 'capabilities of root', run: async () => rootCapabilities(machine, (await ids()).kind) },
       {
         name: 'ids',
         needed: false,

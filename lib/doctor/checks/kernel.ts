@@ -1,9 +1,12 @@
+import { StrakeError } from '../../errors/index.ts'
 import { bad, type Check, good } from '../check.ts'
 import { isKernel, type Machine, sudo } from '../machine.ts'
 
 const enoughFiles = 4096
+/** What Node has open itself, and what one start takes for a moment. */
+const fewestFiles = 64
 
-/** Does the native part load? */
+/** Is the native part there, and does it load? */
 export type LoadNative = () => void
 
 /** The system that everything stands on. */
@@ -43,7 +46,7 @@ export function kernelChecks(machine: Machine, loadNative: LoadNative): readonly
           return good('loads')
         } catch (error) {
           const words = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
-          return bad(words, 'npm rebuild strake')
+          return bad(words, (error instanceof StrakeError && error.hint) || 'Install the package anew: npm install strake')
         }
       },
     },
@@ -59,7 +62,7 @@ export function kernelChecks(machine: Machine, loadNative: LoadNative): readonly
           hard === 'unlimited' || Number(hard) >= enoughFiles
             ? `ulimit -n ${enoughFiles}`
             : `echo '${machine.user} hard nofile 65536' | ${sudo(machine)}tee /etc/security/limits.d/60-strake.conf (then log in anew)`
-        return bad(`${soft} at once: a container takes about ten`, fix)
+        return { ...bad(`${soft} at once: a container takes about ten`, fix), needed: Number(soft) < fewestFiles }
       },
     },
   ]
