@@ -19,7 +19,7 @@ import {
   type WindowSize,
 } from '../process/index.ts'
 import { flags } from '../sys/index.ts'
-import type { SignalName } from '../zygote/index.ts'
+import { type SignalName, signalNumber } from '../zygote/index.ts'
 import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
 
 const { RLIMIT } = flags
@@ -78,7 +78,7 @@ export function environmentOf(
     if (value === undefined) variables.delete(name)
     else variables.set(name, checkWord(value, `The environment variable ${name}`))
   }
-  if (!variables.has('HOME')) variables.set('HOME', facts.home)
+  if (!variables.has('HOME') && !Object.hasOwn(options.env ?? {}, 'HOME')) variables.set('HOME', facts.home)
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
 
@@ -316,10 +316,13 @@ export function containerSpec(options: ContainerOptions, facts: ContainerFacts):
 /** What a plan is made of when nothing runs: the standard choices. */
 export const standardPrepared = { network: 'none', shmSize: standardShm } as const
 
-/** The signal that asks the containers of an image to end. */
-export function stopSignalOf(image: ImageData): SignalName | number {
-  const signal = image.config.StopSignal
-  if (!signal) return 'SIGTERM'
-  if (/^\d+$/.test(signal)) return Number(signal)
-  return (signal.startsWith('SIG') ? signal : `SIG${signal}`) as SignalName
+/** The signal that asks the containers of an image to end, as Docker reads it: a number or a name, in any letter case, with SIG or without. What is none is SIGTERM. */
+export function stopSignalOf(image: Pick<ImageData, 'config'>): number {
+  const text = String(image.config.StopSignal ?? '').toUpperCase()
+  const signal = /^\d+$/.test(text) ? Number(text) : ((text.startsWith('SIG') ? text : `SIG${text}`) as SignalName)
+  try {
+    return signalNumber(signal)
+  } catch {
+    return signalNumber('SIGTERM')
+  }
 }

@@ -64,6 +64,31 @@ test('variables: defaults, then the image’s, then the options’; undefined ta
   assert.ok(environmentOf({}, { env: { TERM: 'dumb' } }, { ...facts, hasTerminal: true }).includes('TERM=dumb'))
 })
 
+test('undefined takes away the variables that have defaults, too', () => {
+  const env = { PATH: undefined, HOME: undefined, HOSTNAME: undefined, TERM: undefined }
+  assert.equal(environmentOf({}, { env }, { ...facts, hasTerminal: true }), [])
+  assert.equal(environmentOf({ Env: ['HOME=/image'] }, { env }, facts), [])
+})
+
+test('the stop signal of an image is read as Docker reads it, and what is none is SIGTERM', () => {
+  const signals = {
+    SIGQUIT: 3,
+    sigquit: 3,
+    quit: 3,
+    'rtmin+3': 37,
+    SIGRTMAX: 64,
+    '9': 9,
+    nonsense: 15,
+    SIGNO: 15,
+    '0': 15,
+    '99': 15,
+    '': 15,
+  }
+  for (const [StopSignal, number] of Object.entries(signals))
+    assert.is(settings.stopSignalOf({ config: { StopSignal } }), number, StopSignal)
+  assert.is(settings.stopSignalOf({ config: {} }), 15)
+})
+
 test('names and values of variables that the kernel could not carry are refused', () => {
   for (const env of [{ '': 'x' }, { 'A=B': 'x' }, { 'A\0': 'x' }, { A: 'x\0' }, { A: {} }, { A: null }, { A: 1 }]) {
     refused(() => environmentOf({}, { env: env as unknown as Record<string, string> }, facts), JSON.stringify(env))

@@ -4,7 +4,7 @@ import { isKernel, type Machine, sudo } from '../machine.ts'
 
 const enoughFiles = 4096
 /** What Node has open itself, and what one start takes for a moment. */
-const fewestFiles = 64
+const fewestFiles = 40
 
 /** Is the native part there, and does it load? */
 export type LoadNative = () => void
