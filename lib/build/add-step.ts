@@ -140,12 +140,14 @@ class AddInput implements FileSource {
 interface Target {
   readonly owner: Owner | undefined
   readonly isDirectory: boolean
+  readonly isThere: boolean
 }
 
 async function lookAt(step: AddStep, paths: RootPaths, workdir: string): Promise<Target> {
   const owner = step.chown === undefined ? undefined : await lookUpOwner(paths, step.chown)
   const place = await paths.resolve(destinationOf(workdir, step.destination))
-  return { owner, isDirectory: isDirectoryName(step.destination) || isType(place.record, 'directory') }
+  const isThere = isType(place.record, 'directory')
+  return { owner, isDirectory: isThere || isDirectoryName(step.destination), isThere }
 }
 
 /** Everything of an add as entries of a layer, archives as what is in them. */
@@ -164,12 +166,7 @@ async function* entriesOf(
       yield* archiveEntries(textPath(match.name), input.read(entry), destination, target.owner)
     } else {
       const isDirectory = target.isDirectory || planned.matches.length > 1
-      yield* fileEntries(
-        { ...planned, matches: [match] },
-        input,
-        { destination, isDirectory, owner: target.owner, chmod: step.chmod },
-        context,
-      )
+      yield* fileEntries({ ...planned, matches: [match] }, input, { ...target, destination, isDirectory, chmod: step.chmod }, context)
     }
   }
 }
@@ -195,7 +192,7 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
       if (link) {
         const owner = chown === null ? undefined : numericOwner(chown)
         return await layerOf(
-          entriesOf(step, planned, input, { owner, isDirectory: isDirectoryName(destination) }, workdir, context),
+          entriesOf(step, planned, input, { owner, isDirectory: isDirectoryName(destination), isThere: false }, workdir, context),
           stage,
           context,
         )

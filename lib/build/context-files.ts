@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
 import { unpackLayer } from '../layers/index.ts'
@@ -74,21 +73,21 @@ class Listed implements PathFilter {
   }
 }
 
+/** A link out of the context is not followed here either: what it leads to would turn up in messages. */
 function ignoreFile(directory: string): PathFilter | undefined {
-  const path = join(directory, '.dockerignore')
-  if (!existsSync(path)) return undefined
-  try {
-    return IgnorePatterns.parse(readFileSync(path, 'utf8'))
-  } catch (cause) {
-    if (cause instanceof StrakeError) throw cause
-    throw new StrakeError('context_invalid', `${path} cannot be read`, { cause, details: { path: '.dockerignore' } })
-  }
+  const text = new ContextDirectory(directory).text('.dockerignore')
+  return text === undefined ? undefined : IgnorePatterns.parse(text)
 }
 
 /** The context of a Dockerfile: what `DOCKERFILE.dockerignore` leaves out, where there is such a file, in place of the .dockerignore. */
 export function contextOfDockerfile(directory: string, dockerfile: string | undefined): ContextInput {
   const path = dockerfile === undefined ? undefined : `${dockerfile}.dockerignore`
-  return path === undefined || !existsSync(path) ? directory : { directory, ignore: readFileSync(path, 'utf8').split(/\r?\n/) }
+  if (path === undefined || !existsSync(path)) return directory
+  try {
+    return { directory, ignore: readFileSync(path, 'utf8').split(/\r?\n/) }
+  } catch (cause) {
+    throw new StrakeError('context_invalid', `${path} cannot be read`, { cause, details: { path } })
+  }
 }
 
 /** A file is opened here, so that one that is not there is told as such. */
@@ -122,7 +121,7 @@ export class ContextFiles implements AsyncDisposable {
       const filter = ignore === undefined ? ignoreFile(directory) : ignore === false ? undefined : new IgnorePatterns(ignore)
       return await this.#directory(directory, filter)
     }
-    if ('files' in input) return await this.#directory(input.root ?? process.cwd(), new Listed(input.files))
+    if ('files' in input) return await this.#listed(input.files, input.root ?? process.cwd())
     if ('memory' in input) return new ContextMemory(memoryFiles(input.memory))
     return await this.#unpack(input.tar)
   }
@@ -131,6 +130,17 @@ export class ContextFiles implements AsyncDisposable {
     const source = new ContextDirectory(path, filter)
     source.use(await DigestCache.open(this.#runtime.store, source.root))
     return source
+  }
+
+  async #listed(files: readonly string[], root: string): Promise<FileSource> {
+    const directory = new ContextDirectory(root)
+    const missing = files.find((path) => !directory.has(relativePath('context.files', path)))
+    if (missing !== undefined)
+      throw new StrakeError('context_invalid', `the build context has no ${JSON.stringify(missing)}, and its files name it`, {
+        hint: `paths of context.files are relative to its root, here ${root}`,
+        details: { path: missing },
+      })
+    return await this.#directory(root, new Listed(files))
   }
 
   /** A tar is unpacked as a layer is: by a process that sees nothing but the directory in which it writes. */

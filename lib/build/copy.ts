@@ -8,7 +8,7 @@ import { IgnorePatterns } from './files/ignore.ts'
 import { hasWildcard } from './files/pattern.ts'
 import { isType } from './files/root-paths.ts'
 import type { Upper } from './files/upper.ts'
-import { placements } from './placement.ts'
+import { isTopOf, placements } from './placement.ts'
 import type { CopyStep } from './step.ts'
 
 /** What is copied, whoever asks: the part of a step that says which files. */
@@ -40,6 +40,8 @@ export function requestOf({ source, parents, exclude }: CopyStep): CopyRequest {
 /** One thing that was found, and the directories of its path that are kept; undefined when none are. */
 export interface PlannedMatch extends SourceMatch {
   readonly kept?: BytePath
+  /** Those directories as the source has them, the outermost first, where it has any. */
+  readonly way?: readonly SourceEntry[]
 }
 
 /** What a `copy` will write, read once and known by its content. */
@@ -84,6 +86,20 @@ function keptOf(pattern: string, match: SourceMatch): BytePath {
   return match.path.split('/').slice(before, -1).join('/')
 }
 
+/** The directories `kept` at the end of what a match is found by, as the source has them. */
+async function wayOf(source: FileSource, match: SourceMatch, kept: BytePath): Promise<readonly SourceEntry[]> {
+  const above = posix.dirname(match.path)
+  const before = above.slice(0, above.length - kept.length)
+  const way: SourceEntry[] = []
+  for (let end = kept.indexOf('/'); kept !== '' && way.at(-1)?.path !== kept; end = kept.indexOf('/', end + 1)) {
+    const path = end < 0 ? kept : kept.slice(0, end)
+    const found = await source.directory?.(`${before}${path}`)
+    if (!found) return way
+    way.push({ ...found, path })
+  }
+  return way
+}
+
 /** A match without what `exclude` names: patterns are relative to a directory that is copied, and to where a file is. */
 function without(match: SourceMatch, exclude: IgnorePatterns | undefined): SourceMatch | undefined {
   if (!exclude) return match
@@ -115,18 +131,21 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
     }
     for (const match of found) {
       const left = without(match, exclude)
-      if (left) matches.push(request.parents ? { ...left, kept: keptOf(path, match) } : left)
+      if (!left) continue
+      const kept = request.parents ? keptOf(path, match) : undefined
+      matches.push(kept === undefined ? left : { ...left, kept, way: await wayOf(source, match, kept) })
     }
   }
-  for (const { name, kept, entries } of matches) {
-    let lines = `${JSON.stringify(kept === undefined ? name : [kept, name])}\n`
+  for (const match of matches) {
+    const { name, kept, way = [], entries } = match
+    let lines = `${JSON.stringify(kept === undefined ? name : [kept, name, ...way.map((each) => describe(each, undefined))])}\n`
     for (const entry of entries) {
       checkAborted(signal)
       const found = entry.kind === 'file' ? (source.digestOf?.(entry) ?? digestFile(source, entry)) : undefined
       const digest = typeof found === 'string' ? found : await found
       if (digest !== undefined) digests.set(entry, digest)
       if (digests.size % filesPerTurn === 0) await setImmediate()
-      lines += `${describe(entry, digest)}\n`
+      lines += isTopOf(match, entry) ? '\n' : `${describe(entry, digest)}\n`
       if (lines.length < linesAtOnce) continue
       hash.update(lines)
       lines = ''
@@ -156,11 +175,11 @@ export async function carryOutCopy(
 ): Promise<void> {
   const place = await upper.paths.resolve(destinationOf(workdir, destination))
   const isDirectory = parents === true || isDirectoryName(destination) || isType(place.record, 'directory')
-  for (const { entry, path, digest, isTop } of placements(planned, place.path, isDirectory)) {
+  for (const { entry, path, digest, isTop, isKept } of placements(planned, place.path, isDirectory)) {
     checkAborted(signal)
     // Of files from memory nobody gave the directories that they are in.
     const isUnnamed = entry.kind === 'directory' && source?.kind === 'memory'
-    if (isUnnamed || (isTop && path === place.path && place.record)) await upper.directory(path)
+    if (isUnnamed || isTop || (isKept && (await upper.has(path)))) await upper.directory(path)
     else await upper.put(entry, path, digest)
   }
 }

@@ -7,7 +7,7 @@ import { checkAborted } from './failure.ts'
 import { type BytePath, type FileSource, opPath, type SourceEntry, textPath } from './files/entry.ts'
 import { applyMode } from './files/mode.ts'
 import type { Owner } from './files/owner.ts'
-import { refuseWhiteout, type Upper } from './files/upper.ts'
+import { blankDirectory, refuseWhiteout, type Upper } from './files/upper.ts'
 import { placements } from './placement.ts'
 import { imageLayers, type Stage, type StageLayer, stageLayer } from './stage.ts'
 import type { FileMode } from './step.ts'
@@ -16,6 +16,8 @@ export interface EntryOptions {
   /** Absolute. */
   readonly destination: BytePath
   readonly isDirectory: boolean
+  /** Whether the destination is known to be a directory below. Default false. */
+  readonly isThere?: boolean | undefined
   readonly owner: Owner | undefined
   readonly chmod: FileMode | undefined
   /** Whether nobody gave the directories: files from memory. */
@@ -55,25 +57,23 @@ async function* verified(source: FileSource, entry: SourceEntry, digest: string 
   if (size !== entry.size || (digest !== undefined && hash.digest('hex') !== digest)) throw changed(source, entry)
 }
 
-/** What was planned, as entries of a layer. The destination itself is left as whatever lies below has it. */
+/** What was planned, as entries of a layer. Of the destination nothing but that it is there is copied, and nothing where it `isThere` already. */
 export async function* fileEntries(
   planned: PlannedCopy,
   source: FileSource,
-  { destination, isDirectory, owner, chmod, isUnnamed = false }: EntryOptions,
+  { destination, isDirectory, isThere = false, owner, chmod, isUnnamed = false }: EntryOptions,
   context: BuildContext,
 ): AsyncGenerator<LayerEntry> {
-  for (const { entry, path, digest, isTop } of placements(planned, destination, isDirectory)) {
+  for (const { entry: given, path, digest, isTop } of placements(planned, destination, isDirectory)) {
     checkAborted(context.options.signal)
-    if (isTop && path === '/') continue
+    if (isTop && (isThere || path === '/')) continue
     refuseWhiteout(path)
-    const mode =
-      chmod === undefined || (isUnnamed && entry.kind === 'directory')
-        ? entry.mode
-        : applyMode(chmod, entry.mode, entry.kind === 'directory')
+    const entry: SourceEntry = isTop ? { ...given, ...blankDirectory } : given
+    const isBlank = isTop || (isUnnamed && entry.kind === 'directory')
     yield {
       path: opPath(path),
       type: types[entry.kind],
-      ...(entry.kind === 'link' ? { linkPath: opPath(entry.target) } : { mode }),
+      ...(entry.kind === 'link' ? { linkPath: opPath(entry.target) } : { mode: isBlank ? entry.mode : modeOf(entry, chmod) }),
       uid: owner?.uid ?? entry.uid,
       gid: owner?.gid ?? entry.gid,
       mtime: { sec: entry.mtime ?? context.epoch ?? defaultEpoch, nsec: 0 },
@@ -81,6 +81,10 @@ export async function* fileEntries(
       ...(entry.kind === 'file' ? { size: entry.size, content: contentOf(source, entry, digest) } : {}),
     }
   }
+}
+
+function modeOf({ mode, kind }: SourceEntry, chmod: FileMode | undefined): number {
+  return chmod === undefined ? mode : applyMode(chmod, mode, kind === 'directory')
 }
 
 /** Packs what was put into the image, from where its files are, into a layer of the store. It is unpacked when it is first needed. */

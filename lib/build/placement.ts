@@ -1,5 +1,5 @@
 import { StrakeError } from '../errors/index.ts'
-import type { PlannedCopy } from './copy.ts'
+import type { PlannedCopy, PlannedMatch } from './copy.ts'
 import type { BytePath, SourceEntry } from './files/entry.ts'
 import { joinPath } from './files/root-paths.ts'
 
@@ -9,8 +9,15 @@ export interface Placement {
   readonly path: BytePath
   /** What the content of a file must turn out to be. */
   readonly digest: string | undefined
-  /** The directory whose content is copied: it stays as it is where it is there already. */
+  /** The destination, to which the content of this directory is copied: nothing of the directory itself is. */
   readonly isTop: boolean
+  /** A directory of the path: it stays as it is where it is there already. */
+  readonly isKept: boolean
+}
+
+/** Whether `entry` is a directory of which the content alone is copied: its mode, owner and time play no part. */
+export function isTopOf({ name, kept, entries }: PlannedMatch, entry: SourceEntry): boolean {
+  return entry === entries[0] && entry.kind === 'directory' && (kept === undefined || name === '')
 }
 
 /**
@@ -26,13 +33,16 @@ export function* placements(planned: PlannedCopy, destination: BytePath, isDirec
       details: { argument: 'destination' },
     })
   }
-  for (const { name, kept, entries } of planned.matches) {
+  for (const match of planned.matches) {
+    const { name, kept, way = [], entries } = match
     const [root, ...rest] = entries
     if (!root) continue
     const below = kept === undefined || kept === '' ? destination : joinPath(destination, kept)
-    const isPlain = root.kind === 'directory' && (kept === undefined || name === '')
-    const base = isPlain ? below : kept !== undefined || isDirectory ? joinPath(below, name) : below
-    yield { entry: root, path: base, digest: planned.digests.get(root), isTop: root.kind === 'directory' }
-    for (const entry of rest) yield { entry, path: joinPath(base, entry.path), digest: planned.digests.get(entry), isTop: false }
+    const isTop = isTopOf(match, root)
+    const base = isTop ? below : kept !== undefined || isDirectory ? joinPath(below, name) : below
+    const plain = { digest: undefined, isTop: false, isKept: false }
+    for (const entry of way) yield { ...plain, entry, path: joinPath(destination, entry.path), isKept: true }
+    yield { ...plain, entry: root, path: base, digest: planned.digests.get(root), isTop }
+    for (const entry of rest) yield { ...plain, entry, path: joinPath(base, entry.path), digest: planned.digests.get(entry) }
   }
 }

@@ -22,6 +22,32 @@ test('a mode that is asked for is that of what is copied, not of the directories
   ])
 })
 
+test("a destination that has to be made is root's, or of whom chown names, with mode 0755, whatever the directory copied from is", async () => {
+  const source = people.run('mkdir -p /from/sub && touch /from/f && chmod 710 /from /from/sub && chown -R bob /from || true')
+  const bobs = idKind === 'single' ? '0:0' : '1234:0'
+  const app = people
+    .copy('/from', '/plain', { from: source })
+    .copy('/from', '/owned/in', { from: source, chown: '7:8' })
+    .copy('/from', '/linked', { from: source, link: true })
+    .copy('/from', '/there', { from: source, chmod: 0o600 })
+    .copy({ g: '' }, '/there')
+  const sevens = idKind === 'single' ? '0:0' : '7:8'
+  assert.equal(
+    await seen(app, '/plain', '/plain/sub', '/plain/f', '/owned', '/owned/in', '/linked', '/linked/sub', '/there', '/there/sub'),
+    [
+      '/plain 755 0:0',
+      `/plain/sub 710 ${bobs}`,
+      `/plain/f 644 ${bobs}`,
+      `/owned 755 ${sevens}`,
+      `/owned/in 755 ${sevens}`,
+      '/linked 755 0:0',
+      `/linked/sub 710 ${bobs}`,
+      '/there 755 0:0',
+      `/there/sub 600 ${bobs}`,
+    ],
+  )
+})
+
 test("the directories that WORKDIR makes are the user's", async () => {
   const app = image(await people.build())
     .run('mkdir /home/there')

@@ -6,6 +6,7 @@ import {
   lstatSync,
   openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   readSync,
   realpathSync,
@@ -15,6 +16,7 @@ import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../../errors/index.ts'
 import { hostXattrs } from '../../layers/index.ts'
+import { changed, errnoOf, escapes, invalid, unreadable } from './context-errors.ts'
 import { type DigestCache, isSameFile } from './digest-cache.ts'
 import {
   type BytePath,
@@ -35,28 +37,10 @@ const pieceSize = 256 * 1024
 const entriesPerTurn = 200
 const noXattrs: ReadonlyMap<string, Buffer> = new Map()
 
-function invalid(path: BytePath, why: string, cause?: unknown): StrakeError {
-  return new StrakeError('context_invalid', `${textPath(path) || '.'} in the build context ${why}`, {
-    cause,
-    details: { path: textPath(path) },
-  })
-}
-
-function escapes(path: BytePath): StrakeError {
-  return new StrakeError('path_escapes', `${textPath(path)} is a link that leads out of the build context`, {
-    hint: 'copy what it points to into the context, or choose a context directory that holds both',
-    details: { path: textPath(path) },
-  })
-}
-
 function kindOf(stats: Stats): EntryKind | undefined {
   if (stats.isFile()) return 'file'
   if (stats.isDirectory()) return 'directory'
   return stats.isSymbolicLink() ? 'link' : undefined
-}
-
-function errnoOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 /**
@@ -105,19 +89,53 @@ export class ContextDirectory implements FileSource {
     return matches
   }
 
+  directory(path: BytePath): SourceEntry | undefined {
+    const real = this.#follow(path)
+    const stats = real === undefined ? undefined : this.#statOrMissing(real)
+    return real !== undefined && stats?.isDirectory() ? this.#entry('directory', real, path, stats) : undefined
+  }
+
+  /** Whether something is at a path; a link counts as itself. */
+  has(path: string): boolean {
+    return this.#statOrMissing(bytePath(path)) !== undefined
+  }
+
+  /** The text of a small file, links followed inside the context; undefined where there is none. Throws `context_invalid`, `path_escapes`. */
+  text(path: string): string | undefined {
+    const real = this.#follow(bytePath(path))
+    if (real === undefined) return undefined
+    const file = this.#open(real, constants.O_RDONLY)
+    try {
+      if (!fstatSync(file).isFile()) throw invalid(real, 'is no file')
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      throw unreadable(real, error)
+    } finally {
+      closeSync(file)
+    }
+  }
+
   async *read(entry: SourceEntry): AsyncIterable<Buffer> {
     const file = this.#openFile(entry.origin)
     try {
-      if (!fstatSync(file).isFile()) throw invalid(entry.origin, 'changed while it was read')
+      if (!fstatSync(file).isFile()) throw changed(entry.origin)
       for (;;) {
         const piece = Buffer.allocUnsafe(Math.min(pieceSize, entry.size + 1))
-        const length = readSync(file, piece)
+        const length = this.#readPiece(file, piece, entry)
         if (length === 0) return
         yield piece.subarray(0, length)
         await setImmediate()
       }
     } finally {
       closeSync(file)
+    }
+  }
+
+  #readPiece(file: number, piece: Buffer, { origin }: SourceEntry): number {
+    try {
+      return readSync(file, piece)
+    } catch (error) {
+      throw unreadable(origin, error)
     }
   }
 
@@ -134,7 +152,7 @@ export class ContextDirectory implements FileSource {
       } while (length < entry.size)
       return content.subarray(0, length)
     } catch (error) {
-      throw invalid(entry.origin, `cannot be read (${errnoOf(error)})`, error)
+      throw unreadable(entry.origin, error)
     } finally {
       closeSync(file)
     }
@@ -191,13 +209,17 @@ export class ContextDirectory implements FileSource {
     })
   }
 
-  /** Where `path` leads; undefined when nothing is there. Links that lead out, or nowhere, are refused, or else `skips`: they are nothing then too. */
+  /**
+   * Where `path` leads; undefined when nothing is there. A link that begins with `/` starts at the context's root. Links that lead out, or nowhere, are
+   * refused, or else `skips`: they are nothing then too.
+   */
   #follow(path: BytePath, skips = false): BytePath | undefined {
     const refuse = (error: StrakeError): undefined => {
       if (!skips) throw error
     }
     let rest = path.split('/')
-    const here: BytePath[] = []
+    let here: BytePath[] = []
+    let absolute: BytePath | undefined
     for (let links = 0; rest.length > 0; ) {
       const [name = '', ...after] = rest
       rest = after
@@ -209,16 +231,19 @@ export class ContextDirectory implements FileSource {
       }
       const next = [...here, name].join('/')
       const stats = this.#statOrMissing(next)
-      if (!stats) return undefined
+      // What it means on this machine may be there: it is told as what leads out.
+      if (!stats) return absolute === undefined ? undefined : refuse(escapes(absolute))
       if (!stats.isSymbolicLink()) {
         here.push(name)
         continue
       }
       links += 1
       if (links > maxLinks) return refuse(invalid(path, 'is a loop of links'))
-      const target = readlinkSync(this.#absolute(next), { encoding: 'buffer' }).toString('latin1')
-      if (target.startsWith('/')) return refuse(escapes(next))
+      const target = this.#targetOf(next)
       rest = [...target.split('/'), ...rest]
+      if (!target.startsWith('/')) continue
+      here = []
+      absolute = next
     }
     return here.join('/')
   }
@@ -250,8 +275,15 @@ export class ContextDirectory implements FileSource {
   #add(origin: BytePath, path: BytePath, stats: Stats, isIgnored: boolean, entries: SourceEntry[]): boolean {
     const kind = kindOf(stats)
     if (isIgnored && !(kind === 'directory' && this.#filter?.hasExceptions)) return false
+    // Docker leaves out sockets as well. One that is named itself is refused.
+    if (path !== '' && stats.isSocket()) return false
     if (!kind) throw invalid(origin, 'is neither file, directory nor link')
-    entries.push({
+    entries.push(this.#entry(kind, origin, path, stats))
+    return kind === 'directory'
+  }
+
+  #entry(kind: EntryKind, origin: BytePath, path: BytePath, stats: Stats): SourceEntry {
+    return {
       kind,
       path,
       origin,
@@ -260,11 +292,18 @@ export class ContextDirectory implements FileSource {
       gid: 0,
       mtime: Math.floor(stats.mtimeMs / 1000),
       size: kind === 'file' ? stats.size : 0,
-      target: kind === 'link' ? readlinkSync(this.#absolute(origin), { encoding: 'buffer' }).toString('latin1') : '',
+      target: kind === 'link' ? this.#targetOf(origin) : '',
       xattrs: kind === 'file' ? this.#capability(origin) : noXattrs,
       ...(kind === 'file' ? { identity: stats } : {}),
-    })
-    return kind === 'directory'
+    }
+  }
+
+  #targetOf(link: BytePath): BytePath {
+    try {
+      return readlinkSync(this.#absolute(link), { encoding: 'buffer' }).toString('latin1')
+    } catch (error) {
+      throw unreadable(link, error)
+    }
   }
 
   /** File capabilities are what a file can do; its other xattrs are this machine's business (where it was downloaded from, who else may read it). */
@@ -273,7 +312,7 @@ export class ContextDirectory implements FileSource {
       const capability = hostXattrs(this.#absolute(path)).get('security.capability')
       return capability ? new Map([['security.capability', capability]]) : noXattrs
     } catch (error) {
-      throw invalid(path, `cannot be read (${errnoOf(error)})`, error)
+      throw unreadable(path, error)
     }
   }
 
@@ -286,13 +325,13 @@ export class ContextDirectory implements FileSource {
       return lstatSync(this.#absolute(path), { throwIfNoEntry: false })
     } catch (error) {
       if (errnoOf(error) === 'ENOTDIR') return undefined
-      throw invalid(path, `cannot be read (${errnoOf(error)})`, error)
+      throw unreadable(path, error)
     }
   }
 
   #stat(path: BytePath): Stats {
     const stats = this.#statOrMissing(path)
-    if (!stats) throw invalid(path, 'vanished while it was read')
+    if (!stats) throw changed(path)
     return stats
   }
 
@@ -301,6 +340,8 @@ export class ContextDirectory implements FileSource {
     try {
       const names = readdirSync(`/proc/self/fd/${directory}`, { encoding: 'buffer' }).map((name) => name.toString('latin1'))
       return names.sort()
+    } catch (error) {
+      throw unreadable(path, error)
     } finally {
       closeSync(directory)
     }
@@ -328,7 +369,17 @@ export class ContextDirectory implements FileSource {
     const actual = readlinkSync(`/proc/self/fd/${file}`, { encoding: 'buffer' }).toString('latin1')
     if (actual === (path ? `${this.#root}/${path}` : this.#root || '/')) return file
     closeSync(file)
-    throw escapes(path)
+    throw this.#replaced(path)
+  }
+
+  /** What is said of a path at which a link turns up that was none before. */
+  #replaced(path: BytePath): StrakeError {
+    try {
+      this.#follow(path)
+    } catch (error) {
+      if (error instanceof StrakeError && error.code === 'path_escapes') return error
+    }
+    return changed(path)
   }
 
   #openAt(path: BytePath, place: BytePath, flags: number): number {
@@ -337,8 +388,7 @@ export class ContextDirectory implements FileSource {
       return openSync(opPath(place), flags | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     } catch (error) {
       const isLink = errnoOf(error) === 'ELOOP' || (errnoOf(error) === 'ENOTDIR' && this.#statOrMissing(path)?.isSymbolicLink())
-      if (isLink) throw escapes(path)
-      throw invalid(path, errnoOf(error) === 'EACCES' ? 'may not be read by this user' : `cannot be read (${errnoOf(error)})`, error)
+      throw isLink ? this.#replaced(path) : unreadable(path, error)
     }
   }
 }

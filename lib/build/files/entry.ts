@@ -56,6 +56,8 @@ export interface SourceMatch {
 export interface FileSource extends AsyncDisposable {
   /** What `pattern` (a path, or a pattern of path.Match in Go) names, sorted; empty when it names nothing. */
   find(pattern: string): Promise<readonly SourceMatch[]>
+  /** The directory at a path above one that `find` gave, of a source that knows more of it than its name. */
+  directory?(path: BytePath): SourceEntry | undefined | Promise<SourceEntry | undefined>
   /** The bytes of a file. */
   read(entry: SourceEntry): AsyncIterable<Buffer>
   /** All of a file at once, of a source that can; meant for small ones. A byte more than its size where it has grown. */

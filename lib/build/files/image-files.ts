@@ -52,6 +52,11 @@ export class ImageFiles implements FileSource {
     return matches
   }
 
+  async directory(path: BytePath): Promise<SourceEntry | undefined> {
+    const { path: real, record } = await this.#paths.resolve(`/${path}`)
+    return isType(record, 'directory') ? this.#entry('directory', real, path, record) : undefined
+  }
+
   async *read(entry: SourceEntry): AsyncIterable<Buffer> {
     yield* readOpened(await openFile(this.#agent, entry.origin))
   }
@@ -80,11 +85,23 @@ export class ImageFiles implements FileSource {
   async #collect(origin: BytePath, path: BytePath, record: FileRecord, entries: SourceEntry[]): Promise<void> {
     const kind = kindOf(record)
     if (!kind) return
-    const { isContext, filter } = this.#options
+    const { filter } = this.#options
     const isIgnored = origin !== '/' && filter?.ignores(textPath(origin.slice(1))) === true
     if (isIgnored && !(kind === 'directory' && filter?.hasExceptions)) return
     const at = entries.length
-    entries.push({
+    entries.push(this.#entry(kind, origin, path, record))
+    if (kind !== 'directory') return
+    for (const child of await this.#paths.list(origin)) {
+      const name = child.name.toString('latin1')
+      await this.#collect(joinPath(origin, name), path ? `${path}/${name}` : name, child, entries)
+    }
+    // Of an ignored directory only the way to what is not ignored is left.
+    if (isIgnored && entries.length === at + 1) entries.length = at
+  }
+
+  #entry(kind: EntryKind, origin: BytePath, path: BytePath, record: FileRecord): SourceEntry {
+    const { isContext } = this.#options
+    return {
       kind,
       path,
       origin,
@@ -97,13 +114,6 @@ export class ImageFiles implements FileSource {
       xattrs: new Map(
         [...record.xattrs].filter(([name]) => !isContext && !name.includes('overlay.') && !name.startsWith('security.selinux')),
       ),
-    })
-    if (kind !== 'directory') return
-    for (const child of await this.#paths.list(origin)) {
-      const name = child.name.toString('latin1')
-      await this.#collect(joinPath(origin, name), path ? `${path}/${name}` : name, child, entries)
     }
-    // Of an ignored directory only the way to what is not ignored is left.
-    if (isIgnored && entries.length === at + 1) entries.length = at
   }
 }

@@ -30,7 +30,16 @@ export interface UpperEntry {
 const types = { file: 'file', directory: 'directory', link: 'symlink' } as const
 
 /** What is put for a directory that nobody gave. */
-const blankDirectory = { kind: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: undefined, target: '', size: 0, xattrs: new Map() } as const
+export const blankDirectory = {
+  kind: 'directory',
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  mtime: undefined,
+  target: '',
+  size: 0,
+  xattrs: new Map(),
+} as const
 
 function conflict(path: BytePath, why: string): StrakeError {
   return new StrakeError('build_failed', `${textPath(path)} ${why}`, { details: { path: textPath(path) } })
@@ -81,6 +90,11 @@ export class Upper {
     const real = this.#directories.get(path) ?? (await this.#makeDirectory(path))
     this.#directories.set(path, real)
     return real
+  }
+
+  /** Whether something is at the absolute `path`, links followed. */
+  async has(path: BytePath): Promise<boolean> {
+    return this.#directories.has(path) || (await this.paths.resolve(path)).record !== undefined
   }
 
   /** Puts `entry` at `path`; its parents are directories or missing. `digest` is what the content of a file must turn out to be. */

@@ -1,4 +1,4 @@
-import { chmodSync, createReadStream, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, createReadStream, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
@@ -70,6 +70,23 @@ test('a list of files is all that there is: of a directory what is below it', ()
     const options = { context: { files: ['a', 'b/deep/h.log'], root: context } }
     assert.equal(await paths(await build(all, options)), ['a/', 'a/f.txt', 'a/g.log', 'b/', 'b/deep/', 'b/deep/h.log'])
     assert.is((await failure(build(image('scratch').copy('top.md', '/'), options))).code, 'context_invalid')
+    for (const missing of ['package.jsn', '/no/such', 'top.md/x']) {
+      const error = await failure(build(all, { context: { files: ['top.md', missing], root: context } }))
+      assert.equal([error.code, error.details?.path], ['context_invalid', missing])
+    }
+  }))
+
+test('a .dockerignore that is a link is followed inside the context only', () =>
+  withBench(async ({ build, paths, context, directory }) => {
+    layOut(context, { a: '', b: '', 'build/ignored': 'b\nbuild\n.dockerignore\n' })
+    symlinkSync('build/ignored', join(context, '.dockerignore'))
+    assert.equal(await paths(await build(all)), ['a'])
+    rmSync(join(context, '.dockerignore'))
+    writeFileSync(join(directory, 'outside'), '[secret')
+    symlinkSync('../outside', join(context, '.dockerignore'))
+    const error = await failure(build(all))
+    assert.is(error.code, 'path_escapes')
+    assert.not.match(error.message, 'secret')
   }))
 
 const archive: readonly LayerEntry[] = [
@@ -182,7 +199,7 @@ test('exclude leaves out of what is copied, parents keeps the directories of the
       'x/b/deep/keep.log',
     ])
     assert.equal(await copy('b/./deep', '/x/', { parents: true }), ['x/', 'x/deep/', 'x/deep/h.log', 'x/deep/keep.log'])
-    assert.equal(await copy('b/deep/h.log', '/y/', { parents: true, link: true }), ['y/b/deep/h.log'])
+    assert.equal(await copy('b/deep/h.log', '/y/', { parents: true, link: true }), ['y/b/', 'y/b/deep/', 'y/b/deep/h.log'])
     const memory = image('scratch').copy({ 'a.txt': '', 'b.log': '' }, '/', { exclude: ['*.log'] })
     assert.equal(await paths(await build(memory)), ['a.txt'])
   }))

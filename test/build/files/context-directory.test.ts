@@ -1,3 +1,5 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -137,12 +139,69 @@ test('B01: a directory that is a link by now, in which files were read, leads wh
   assert.is(await text(source, b), 'plain')
 })
 
-test('what is neither file, directory nor link is refused by name', async () => {
+test('a socket in a directory is left out, one that is named is refused, and so is a fifo wherever it is', async () => {
   using directory = temporaryDirectory('context')
-  const server = createServer().listen(join(directory.path, 'socket'))
+  layOut(directory.path, { 'sub/file': '' })
+  const server = createServer().listen(join(directory.path, 'sub/socket'))
   await new Promise((resolve) => server.once('listening', resolve))
-  await refuses(() => new ContextDirectory(directory.path).find('.'), 'context_invalid')
+  const source = new ContextDirectory(directory.path)
+  assert.equal(shapes(await source.find('sub')), [['sub', 'directory ', 'file file']])
+  await refuses(() => source.find('sub/socket'), 'context_invalid')
   server.close()
+  execFileSync('mkfifo', [join(directory.path, 'sub/fifo')])
+  await refuses(() => source.find('.'), 'context_invalid')
+})
+
+test("a link that begins with / starts at the context's root", async () => {
+  using directory = temporaryDirectory('context')
+  layOut(directory.path, { 'src/file': 'here', abs: '->/src/file', dir: '->/src', 'deep/two': '->/abs', gone: '->/src/none' })
+  const source = new ContextDirectory(directory.path)
+  for (const path of ['abs', 'dir/file', 'deep/two']) assert.is(await text(source, (await source.find(path))[0]?.entries[0]), 'here')
+  await refuses(() => source.find('gone'), 'path_escapes')
+})
+
+test('a context that changes while it is read is said to have changed, whatever the kernel says of it', async () => {
+  using directory = temporaryDirectory('context')
+  layOut(directory.path, { file: 'plain', other: 'plain', 'dir/file': 'plain' })
+  await using source = new ContextDirectory(directory.path)
+  const [, dir, below, file] = (await source.find('.'))[0]?.entries ?? []
+  const says = async (entry: SourceEntry | undefined): Promise<void> => {
+    for (const read of [() => text(source, entry), async () => entry && source.readNow(entry)]) {
+      const error = await read().then(
+        () => undefined,
+        (each: StrakeError) => each,
+      )
+      assert.is(error?.code, 'context_invalid')
+      assert.ok(entry?.origin.startsWith(String(error?.details?.path)))
+      assert.match(error?.message ?? '', 'changed while it was read')
+    }
+  }
+  rmSync(join(directory.path, 'file'))
+  await says(file)
+  symlinkSync('other', join(directory.path, 'file'))
+  await says(file)
+  rmSync(join(directory.path, 'dir'), { recursive: true })
+  await says(below)
+  symlinkSync('.', join(directory.path, 'dir'))
+  await says(below)
+  assert.is(dir?.kind, 'directory')
+})
+
+test('files and links that change places while they are looked up give an answer or a StrakeError', async () => {
+  using directory = temporaryDirectory('context')
+  layOut(directory.path, { a: 'x', b: '->a' })
+  const swap = `for (const end = Date.now() + 700; Date.now() < end;) { fs.rmSync('a'); fs.symlinkSync('b', 'a'); fs.rmSync('a'); fs.writeFileSync('a', 'x') }`
+  const child = spawn(process.execPath, ['-e', `const fs = require('fs'); ${swap}`], { cwd: directory.path })
+  let isRunning = true
+  const ended = once(child, 'exit').then(() => {
+    isRunning = false
+  })
+  const source = new ContextDirectory(directory.path)
+  while (isRunning) {
+    await source.find('b').catch((error: StrakeError) => assert.match(error.code, /^(context_invalid|path_escapes)$/))
+    await new Promise(setImmediate)
+  }
+  await ended
 })
 
 test('a file that this user may not read is refused by name', async () => {
