@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open, rm } from 'node:fs/promises'
 import { soundBlob } from '../../images/index.ts'
-import { compress, type LayerCompression } from '../../layers/index.ts'
+import { compress, decompress, type LayerCompression } from '../../layers/index.ts'
 import { type Descriptor, type Digest, type Store, toDigest } from '../../store/index.ts'
 
 export interface CompressedFile {
@@ -12,7 +12,7 @@ export interface CompressedFile {
 }
 
 /**
- * Compresses a layer of the store into a file that is there while `use` runs. A file and no blob: pushing once must not cost half as much disk for
+ * Compresses a layer of the store (one that is compressed already, whatever its media type says, anew) into a file that is there while `use` runs. A file and no blob: pushing once must not cost half as much disk for
  * ever, and what it became is remembered, so that a second push to the same place needs no file at all. Rejects with `digest_mismatch`, and does not use it,
  * when the layer turns out to be another than its digest says.
  *
@@ -31,7 +31,7 @@ export async function withCompressed<T>(
     let size = 0
     const handle = await open(path, 'wx', 0o600)
     try {
-      for await (const piece of compress(counted(soundBlob(store, layer.digest), onBytes), compression)) {
+      for await (const piece of compress(decompress(counted(soundBlob(store, layer.digest), onBytes)), compression)) {
         hash.update(piece)
         for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
         size += piece.length

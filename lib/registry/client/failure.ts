@@ -79,16 +79,28 @@ const hints: Partial<Record<ErrorCode, string>> = {
   registry_not_found: 'check host, repository and tag',
 }
 
+const hintsByStatus: Readonly<Record<number, string>> = {
+  405: 'the registry does not do that for anybody',
+  413: 'it is more than the registry, or a proxy before it, takes at once; { chunkSize } sends a blob in several requests',
+}
+
+export interface RefusalContext {
+  /** Milliseconds, by the answer's Retry-After. */
+  readonly retryAfter?: number | undefined
+}
+
 /** An answer that is a refusal, as an error: its code by the status, its words by the registry's own (distribution-spec, "Error Codes"). */
-export function refusal(status: number, body: Uint8Array, what: string, host: string): StrakeError {
+export function refusal(status: number, body: Uint8Array, what: string, host: string, context: RefusalContext = {}): StrakeError {
   const code = byStatus[status] ?? (status >= 500 ? 'registry_unavailable' : 'registry_protocol')
   const errors = registryErrors(body)
   const said = errors.map(({ code: name, message }) => [name, message].filter(Boolean).join(': ')).join('; ')
   // What nginx says, and those that imitate it.
+  const { retryAfter } = context
+  const later = retryAfter === undefined ? undefined : `it wants to be asked again in ${Math.ceil(retryAfter / 1000)} s`
   const isUnknown = status === 400 && /SSL certificate/i.test(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'))
   return new StrakeError(code, printable(`${host} answered ${status} to ${what}${said && `: ${said}`}`, 600), {
-    hint: isUnknown ? wantsCertificate : hints[code],
-    details: { host, status, errors },
+    hint: isUnknown ? wantsCertificate : (later ?? hintsByStatus[status] ?? hints[code]),
+    details: { host, status, errors, ...(retryAfter === undefined ? {} : { retryAfter }) },
   })
 }
 

@@ -4,7 +4,8 @@ import { algorithmOf, type Descriptor, type Digest, digestOf, isDigest, parseDig
 import type { Answer, RequestBody } from './exchange.ts'
 import { printable, protocolError, refusal } from './failure.ts'
 import type { RemoteOptions } from './options.ts'
-import { Session } from './session.ts'
+import { retryAfter } from './retry.ts'
+import { type RegistryRequest, Session } from './session.ts'
 
 /** A manifest or index as a registry gave it, its digest checked. */
 export interface FetchedManifest {
@@ -25,6 +26,8 @@ const accept = manifestTypes.join(', ')
 const refusalBytes = 64 * 1024
 /** Types that say nothing: the manifest's own words count then. */
 const vague: readonly (string | undefined)[] = [undefined, '', 'application/json', 'text/plain', 'application/octet-stream']
+
+type Tried = Pick<RegistryRequest, 'isTriedAgain'>
 
 export type Access = 'pull' | 'push' | 'delete'
 
@@ -127,12 +130,12 @@ export class Repository {
     return (await this.#head(`manifests/${digest}`, { accept })) === 200
   }
 
-  async hasBlob(digest: Digest): Promise<boolean> {
-    return (await this.#head(`blobs/${digest}`, {})) === 200
+  async hasBlob(digest: Digest, tries: Tried = {}): Promise<boolean> {
+    return (await this.#head(`blobs/${digest}`, {}, tries)) === 200
   }
 
-  async #head(rest: string, headers: Readonly<Record<string, string>>): Promise<number> {
-    const answer = await this.session.send({ method: 'HEAD', target: this.path(rest), headers, scopes: this.scopes })
+  async #head(rest: string, headers: Readonly<Record<string, string>>, tries: Tried = {}): Promise<number> {
+    const answer = await this.session.send({ method: 'HEAD', target: this.path(rest), headers, scopes: this.scopes, ...tries })
     await answer.discard()
     if (answer.status === 401 || answer.status === 403) await this.refuse(answer, `HEAD of ${this.name}`)
     return answer.status
@@ -170,10 +173,10 @@ export class Repository {
   }
 
   /** Begins an upload. `mounted`: the registry took the blob over from another repository. Otherwise where the bytes go. */
-  async beginUpload(mount?: {
-    readonly digest: Digest
-    readonly from: string
-  }): Promise<{ readonly mounted: boolean; readonly location: URL | undefined }> {
+  async beginUpload(
+    mount?: { readonly digest: Digest; readonly from: string },
+    tries: Tried = {},
+  ): Promise<{ readonly mounted: boolean; readonly location: URL | undefined }> {
     const query = mount ? `?${new URLSearchParams({ mount: mount.digest, from: mount.from })}` : ''
     const scopes = mount ? [...this.scopes, `repository:${mount.from}:pull`] : this.scopes
     const answer = await this.session.send({
@@ -182,6 +185,7 @@ export class Repository {
       headers: { 'content-length': '0' },
       scopes,
       isRepeatable: true,
+      ...tries,
     })
     if (mount && answer.status === 201) {
       await answer.discard()
@@ -205,8 +209,8 @@ export class Repository {
   }
 
   /** How far an upload has come, and where it goes on; undefined when the registry does not know it any more. */
-  async uploadStatus(location: URL): Promise<{ readonly received: number; readonly location: URL } | undefined> {
-    const answer = await this.session.send({ method: 'GET', target: location, scopes: this.scopes })
+  async uploadStatus(location: URL, tries: Tried = {}): Promise<{ readonly received: number; readonly location: URL } | undefined> {
+    const answer = await this.session.send({ method: 'GET', target: location, scopes: this.scopes, ...tries })
     await answer.discard()
     if (answer.status !== 204 && answer.status !== 202 && answer.status !== 200) return undefined
     const range = /^(?:bytes=)?0-([0-9]{1,16})$/.exec(answer.header('range') ?? '')
@@ -237,7 +241,7 @@ export class Repository {
       headers: { 'content-type': 'application/octet-stream', ...(body === undefined ? { 'content-length': '0' } : {}), ...headers },
       scopes: this.scopes,
       // What has become of bytes that were on their way is to be asked first.
-      isRepeatable: false,
+      isTriedAgain: false,
     })
   }
 }
@@ -245,7 +249,7 @@ export class Repository {
 /** The error for an answer that is a refusal. */
 export async function refusalOf(answer: Answer, what: string): Promise<StrakeError> {
   const body = await answer.bytes(refusalBytes).catch(() => Buffer.alloc(0))
-  return refusal(answer.status, body, what, answer.url.host)
+  return refusal(answer.status, body, what, answer.url.host, { retryAfter: retryAfter(answer.header('retry-after')) })
 }
 
 function parseUrl(text: string, base: URL): URL | undefined {

@@ -21,6 +21,8 @@ export interface RegistryRequest {
   readonly scopes: readonly string[]
   /** Whether it may be sent again after an error of the network; default that of its method. */
   readonly isRepeatable?: boolean
+  /** false: whoever asks tries again by itself, whatever the answer. Default true. */
+  readonly isTriedAgain?: boolean | undefined
   /** Bytes: the body of a 200 is read with it, and one that breaks off asked for again; `limit_exceeded` beyond. */
   readonly most?: number
 }
@@ -75,7 +77,8 @@ export class Session {
     const base = await this.base()
     const url = typeof request.target === 'string' ? new URL(request.target, base) : request.target
     const isRepeatable = request.isRepeatable ?? request.method !== 'POST'
-    return await this.#repeat(url, isRepeatable, async () => await withBody(await this.#authorized(request, url, base), request.most))
+    const attempt = async (): Promise<Answer> => await withBody(await this.#authorized(request, url, base), request.most)
+    return await this.#repeat(url, isRepeatable, attempt, request.isTriedAgain === false ? 0 : this.retries)
   }
 
   /** Where the registry is: https, or for a host that is named insecure or is this machine, http if nothing there speaks TLS. */
@@ -132,10 +135,10 @@ export class Session {
     return answer.status
   }
 
-  async #repeat(url: URL, isRepeatable: boolean, attempt: () => Promise<Answer>): Promise<Answer> {
+  async #repeat(url: URL, isRepeatable: boolean, attempt: () => Promise<Answer>, retries = this.retries): Promise<Answer> {
     for (let tries = 1; ; tries += 1) {
       throwIfAborted(this.signal)
-      const isLast = tries > this.retries
+      const isLast = tries > retries
       let wait = pauseBefore(tries)
       try {
         const answer = await attempt()

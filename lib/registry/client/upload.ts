@@ -1,9 +1,9 @@
 import { StrakeError } from '../../errors/index.ts'
 import type { ByteStream, Digest } from '../../store/index.ts'
-import type { Answer } from './exchange.ts'
 import { networkFailure, protocolError, throwIfAborted } from './failure.ts'
 import type { Repository } from './repository.ts'
-import { isTransient, pause, pauseBefore, retryAfter } from './retry.ts'
+import { isTransient, longestRetryAfter, pause, pauseBefore } from './retry.ts'
+import type { Session } from './session.ts'
 
 /** Bytes on this machine that are to be a blob there. */
 export interface Upload {
@@ -22,31 +22,23 @@ export interface UploadOptions {
 }
 
 const mostMounts = 2
+/** Each request of an upload is sent once: what has become of it is asked before another is. */
+const once = { isTriedAgain: false }
 
 /** Sends a blob that the registry does not have. Resolves to how it got there. Rejects as `Repository` does. */
 export async function upload(repository: Repository, blob: Upload, options: UploadOptions = {}): Promise<'mounted' | 'uploaded'> {
   for (const from of (options.mountFrom ?? []).slice(0, mostMounts)) {
     if (await mounts(repository, blob, from)) return 'mounted'
   }
-  for (let tries = 1; ; tries += 1) {
-    throwIfAborted(repository.session.signal)
+  const tries = new Tries(repository.session)
+  for (let isFirst = true; ; isFirst = false) {
     try {
-      const refused = await send(repository, blob, options.chunkSize)
-      if (refused === undefined) return 'uploaded'
-      if (!isTransient(refused.status) || tries > repository.session.retries)
-        return await repository.refuse(refused, `the blob ${blob.digest}`)
-      const asked = retryAfter(refused.header('retry-after'))
-      await refused.discard()
-      await pause(Math.min(asked ?? pauseBefore(tries), 60_000), repository.session.signal)
+      // It may have got there before, and only the answer have been lost.
+      if (isFirst || !(await repository.hasBlob(blob.digest, once))) await send(repository, blob, options.chunkSize, tries)
+      return 'uploaded'
     } catch (error) {
-      throwIfAborted(repository.session.signal)
-      if (error instanceof StrakeError && error.code !== 'registry_unavailable') throw error
-      const failure = networkFailure(error, await repository.session.base())
-      if (tries > repository.session.retries || (failure.isFinal && !(error instanceof StrakeError))) throw failure.error
-      await pause(pauseBefore(tries), repository.session.signal)
+      await tries.again(networkFailure(error, await repository.session.base()).error)
     }
-    // It may have got there, and only the answer have been lost.
-    if (await repository.hasBlob(blob.digest)) return 'uploaded'
   }
 }
 
@@ -66,17 +58,14 @@ async function mounts(repository: Repository, blob: Upload, from: string): Promi
   }
 }
 
-/** One try. Resolves to the answer that refuses it, if one does. */
-async function send(repository: Repository, blob: Upload, chunkSize: number | undefined): Promise<Answer | undefined> {
-  const { location } = await repository.beginUpload()
+async function send(repository: Repository, blob: Upload, chunkSize: number | undefined, tries: Tries): Promise<void> {
+  const { location } = await repository.beginUpload(undefined, once)
   if (location === undefined) throw protocolError(`${repository.host} does not begin an upload`)
   const whole = chunkSize === undefined || chunkSize >= blob.size
-  const last = whole ? location : await sendChunks(repository, blob, location, chunkSize)
-  if (!(last instanceof URL)) return last
+  const last = whole ? location : await sendChunks(repository, blob, location, chunkSize, tries)
   const answer = await repository.sendUpload('PUT', withDigest(last, blob.digest), whole ? part(blob, 0, blob.size) : undefined)
-  if (answer.status !== 201 && answer.status !== 202 && answer.status !== 204) return answer
+  if (answer.status !== 201 && answer.status !== 202 && answer.status !== 204) await repository.refuse(answer, `the blob ${blob.digest}`)
   await answer.discard()
-  return undefined
 }
 
 function part(blob: Upload, start: number, end: number): { size: number; open: () => Promise<ByteStream> } | Uint8Array {
@@ -97,31 +86,59 @@ async function* counted(blob: Upload, start: number, end: number): AsyncGenerato
 }
 
 /** Sends a blob in several requests. What came of one that broke off is asked for, and the rest sent from there (distribution-spec, "Pushing a blob in chunks"). */
-async function sendChunks(repository: Repository, blob: Upload, first: URL, chunkSize: number): Promise<URL | Answer> {
+async function sendChunks(repository: Repository, blob: Upload, first: URL, chunkSize: number, tries: Tries): Promise<URL> {
   let location = first
   let start = 0
-  for (let breaks = 0; start < blob.size; ) {
+  while (start < blob.size) {
     const end = Math.min(blob.size, start + chunkSize)
     try {
       const headers = { 'content-range': `${start}-${end - 1}` }
       const answer = await repository.sendUpload('PATCH', location, part(blob, start, end), headers)
-      if (answer.status !== 202 && answer.status !== 204) return answer
+      if (answer.status !== 202 && answer.status !== 204) await repository.refuse(answer, `a part of the blob ${blob.digest}`)
       await answer.discard()
       location = await repository.locationOf(answer)
       start = end
-      breaks = 0
+      tries.renew()
     } catch (error) {
-      throwIfAborted(repository.session.signal)
-      breaks += 1
-      if (breaks > repository.session.retries || (error instanceof StrakeError && error.code !== 'registry_unavailable')) throw error
-      await pause(pauseBefore(breaks), repository.session.signal)
-      const status = await repository.uploadStatus(location)
+      await tries.afterChunk(networkFailure(error, location).error)
+      const status = await repository.uploadStatus(location, once)
       if (status === undefined || status.received > blob.size) throw error
       location = status.location
       start = status.received
     }
   }
   return location
+}
+
+/** Of an upload: `retries` after the first one in all, but that a chunk which arrives makes up for those that did not. */
+class Tries {
+  readonly #session: Session
+  #failed = 0
+  #restarts = 0
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** Waits until the whole may be tried again. Throws what the last try failed with where there is to be no other. */
+  async again(error: StrakeError): Promise<void> {
+    this.#restarts += 1
+    await this.afterChunk(error)
+  }
+
+  async afterChunk(error: StrakeError): Promise<void> {
+    const { signal, retries } = this.#session
+    throwIfAborted(signal)
+    this.#failed += 1
+    const { status, retryAfter } = (error.details ?? {}) as { readonly status?: number; readonly retryAfter?: number }
+    const isFinal = error.code !== 'registry_unavailable' || (status !== undefined && !isTransient(status))
+    if (isFinal || this.#failed > retries || (retryAfter ?? 0) > longestRetryAfter) throw error
+    await pause(retryAfter ?? pauseBefore(this.#failed), signal)
+  }
+
+  renew(): void {
+    this.#failed = this.#restarts
+  }
 }
 
 /** The registry's own query stays letter for letter: it may be signed. */

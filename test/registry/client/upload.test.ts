@@ -200,6 +200,67 @@ for (const location of [undefined, 'file:///etc/passwd', 'http://me:you@127.0.0.
   })
 }
 
+for (const method of ['POST', 'PATCH', 'PUT'] as const) {
+  const options: PushOptions = { ...quick, parallel: 1, ...(method === 'PATCH' ? { chunkSize: 150_000 } : {}) }
+  const pushed = async (
+    answer: (response: ServerResponse) => void,
+  ): Promise<{ error: Awaited<ReturnType<typeof failure>>; count: number }> => {
+    await using here = await desk()
+    await using registry = await taker()
+    registry.trick = (request, response) => {
+      if (request.method !== method) return false
+      request.resume()
+      request.on('end', () => answer(response))
+      return true
+    }
+    const error = await failure(pushImage(here.store, await stored(here), `${registry.host}/app:1`, options))
+    return { error, count: registry.requests.filter((each) => each.method === method).length }
+  }
+
+  test(`${method} of an upload that is refused each time is sent once, and as often again as the option says`, async () => {
+    const { error, count } = await pushed((response) => response.writeHead(503).end())
+    assert.is(error.code, 'registry_unavailable')
+    assert.is(count, 3)
+  })
+
+  test(`${method} of an upload that is to be sent in an hour only: registry_unavailable at once`, async () => {
+    for (const status of [429, 503]) {
+      const { error, count } = await pushed((response) => response.writeHead(status, { 'retry-after': '3600' }).end())
+      assert.is(error.code, 'registry_unavailable')
+      assert.is(count, 1)
+      assert.match(error.hint ?? '', '3600 s')
+    }
+  })
+}
+
+test('chunks that are refused for a moment are sent again from where they are, as often as it takes', async () => {
+  await using here = await desk()
+  await using registry = await taker()
+  let patches = 0
+  registry.trick = (request, response) => {
+    if (request.method !== 'PATCH' || ++patches % 3 === 0) return false
+    request.resume()
+    request.on('end', () => response.writeHead(503, { 'retry-after': '0' }).end())
+    return true
+  }
+  await pushImage(here.store, await stored(here), `${registry.host}/app:1`, { ...quick, parallel: 1, chunkSize: 150_000 })
+  complete(registry)
+  assert.is(registry.requests.filter(({ method }) => method === 'POST').length, 2, 'one for each blob')
+})
+
+test('a manifest that is too large for a registry is not a matter of who asks', async () => {
+  await using here = await desk()
+  await using registry = await taker()
+  registry.trick = (request, response) => {
+    if (request.method !== 'PUT' || !request.url?.includes('/manifests/')) return false
+    response.writeHead(413).end()
+    return true
+  }
+  const error = await failure(pushImage(here.store, await stored(here), `${registry.host}/app:1`, quick))
+  assert.is(error.code, 'registry_denied')
+  assert.not.match(error.hint ?? '', 'user')
+})
+
 test('a push is aborted at once, and a digest that the image does not have is refused', async () => {
   await using here = await desk()
   await using registry = await taker()
