@@ -34,6 +34,13 @@ export function otherCompressionOf(start: Buffer): 'xz' | 'bzip2' | 'lz4' | unde
   return magic.startsWith('\xfd7zX') ? 'xz' : magic.startsWith('BZh') ? 'bzip2' : magic.startsWith('\x04"M\x18') ? 'lz4' : undefined
 }
 
+/** Refuses what no layer is compressed by. Throws `layer_invalid`. */
+export function refuseOtherCompression(start: Buffer): void {
+  const other = otherCompressionOf(start)
+  if (other !== undefined)
+    throw layerInvalid(`it is compressed with ${other}, which is not supported; gzip and zstd are: decompress it first`)
+}
+
 /**
  * Decompresses gzip (several members too), zstd (several frames too) or neither. Rejects with `layer_invalid` when the data is damaged, cut
  * short or followed by something else; with `limit_exceeded` beyond `layerBytes`, `compressionRatio` or `windowBytes`.
@@ -43,9 +50,7 @@ export async function* decompress(stream: ByteStream, limits: Partial<LayerLimit
   const { held, rest } = await peek(stream, longestMagic)
   const start = startOf(held)
   const compression = compressionOf(start)
-  const other = otherCompressionOf(start)
-  if (other !== undefined)
-    throw layerInvalid(`it is compressed with ${other}, which is not supported; gzip and zstd are: decompress it first`)
+  refuseOtherCompression(start)
   const counted = { bytes: 0 }
   const input = count(rest, counted)
   const output = compression === 'gzip' ? gunzip(input, counted) : compression === 'zstd' ? unzstd(input, all) : input

@@ -4,7 +4,7 @@ import { binding, type Decoder } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
 import type { BlobFile, ByteStream } from '../store/index.ts'
 import { errnoName } from '../sys/index.ts'
-import { compressionOf, decompress, ratioFloor } from './decompress.ts'
+import { type Compression, compressionOf, decompress, longestMagic, ratioFloor, refuseOtherCompression } from './decompress.ts'
 import { type LayerLimits, layerInvalid, limitExceeded } from './limits.ts'
 import type { Ring } from './ring.ts'
 import type { Filler } from './segments.ts'
@@ -12,18 +12,28 @@ import type { Filler } from './segments.ts'
 /** native/decoder.c */
 const states = { hungry: 0, hungryAtEdge: 1, full: 2, damaged: 3, tooWide: 4 } as const
 const kinds = { none: 0, gzip: 1, zstd: 2 } as const
-const magicBytes = 4
 const pieceSize = 512 * 1024
 
-/** What fills the ring from a layer's file: the addon, where this Node has the decompressor it takes, else Node's own streams. */
-export async function fillerOf(file: BlobFile, ring: Ring, limits: LayerLimits): Promise<Filler> {
+/**
+ * What fills the ring from a layer's file: the addon, where this Node has the decompressor it takes, else Node's own streams. `onCompression` is told
+ * what the layer's first bytes say.
+ */
+export async function fillerOf(
+  file: BlobFile,
+  ring: Ring,
+  limits: LayerLimits,
+  onCompression: (compression: Compression) => void,
+): Promise<Filler> {
   const stopping = new Stopping()
   const handle = await file.open()
   try {
-    while (file.written < magicBytes && !file.isWhole) await file.more(file.written)
-    const magic = Buffer.alloc(magicBytes)
-    const { bytesRead } = await handle.read(magic, 0, Math.min(magicBytes, file.written), 0)
-    const compression = compressionOf(magic.subarray(0, bytesRead))
+    while (file.written < longestMagic && !file.isWhole) await file.more(file.written)
+    const magic = Buffer.alloc(longestMagic)
+    const { bytesRead } = await handle.read(magic, 0, Math.min(longestMagic, file.written), 0)
+    const start = magic.subarray(0, bytesRead)
+    refuseOtherCompression(start)
+    const compression = compressionOf(start)
+    onCompression(compression)
     const decoder = binding().decoder(kinds[compression], limits.windowBytes)
     if (decoder) return new DecodingFiller({ file, handle, ring, decoder, stopping, limits, isPacked: compression !== 'none' })
     return new StreamFiller(pieces(file, handle, stopping), ring, limits, () => handle.close(), stopping)

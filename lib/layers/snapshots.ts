@@ -22,6 +22,7 @@ export interface LayerSource {
   readonly diffId: Digest
   /** Digest of the blob, compressed or not. */
   readonly digest: Digest
+  readonly mediaType?: string | undefined
 }
 
 export interface SnapshotOptions {
@@ -135,6 +136,7 @@ export class Snapshots {
         await unpackLayer(file, target, {
           ...options,
           diffId: layer.diffId,
+          mediaType: layer.mediaType,
           lower: view.length === 0 ? undefined : new SnapshotView(view),
         })
       } catch (error) {

@@ -1,6 +1,7 @@
 import { StrakeError } from '../errors/index.ts'
 import { type BlobFile, type ByteStream, type Digest, toDigest } from '../store/index.ts'
 import type { Agent } from '../zygote/index.ts'
+import type { Compression } from './decompress.ts'
 import { fillerOf, fillerOfStream } from './fillers.ts'
 import { withDefaults } from './limits.ts'
 import { Ring } from './ring.ts'
@@ -20,7 +21,7 @@ export interface Unpacked {
 /**
  * Unpacks a layer (a tar, compressed or not) into the root directory of `agent`, which is confined to it and finds it empty, in
  * overlayfs' form: a whiteout becomes a character device 0:0, an opaque directory gets `user.overlay.opaque` (image-spec,
- * layer.md; Documentation/filesystems/overlayfs.rst).
+ * layer.md; Documentation/filesystems/overlayfs.rst). How it is compressed its first bytes say, whatever `mediaType` does.
  *
  * Rejects with `layer_invalid`, `path_escapes`, `limit_exceeded`, `digest_mismatch`, `aborted`, or `kernel_refused` when the machine is at
  * fault (a full disk, say). The directory is then to be thrown away.
@@ -29,7 +30,8 @@ export async function unpackLayer(source: BlobFile | ByteStream, agent: Agent, o
   const limits = withDefaults(options.limits)
   const ring = await Ring.shared(agent)
   try {
-    const filler = 'more' in source ? await fillerOf(source, ring, limits) : fillerOfStream(source, ring, limits)
+    const onCompression = (found: Compression): void => tellMisnamed(found, options)
+    const filler = 'more' in source ? await fillerOf(source, ring, limits, onCompression) : fillerOfStream(source, ring, limits)
     const onAbort = (): void => filler.stop()
     options.signal?.addEventListener('abort', onAbort, { once: true })
     try {
@@ -43,6 +45,13 @@ export async function unpackLayer(source: BlobFile | ByteStream, agent: Agent, o
   } finally {
     ring.release()
   }
+}
+
+/** A layer is read as what it is, as Docker and podman do; umoci goes by its media type and fails. */
+function tellMisnamed(found: Compression, { mediaType, onNotice }: UnpackOptions): void {
+  if (mediaType === undefined || (/[.+](gzip|zstd)$/.exec(mediaType)?.[1] ?? 'none') === found) return
+  const what = found === 'none' ? 'is not compressed' : `is compressed by ${found}`
+  onNotice?.({ path: '/', message: `the layer ${what}, other than its media type says (${mediaType}): other programs may refuse it` })
 }
 
 function aborted(signal: AbortSignal): StrakeError {

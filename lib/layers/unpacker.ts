@@ -14,9 +14,12 @@ import { printable, type Walker } from './walk.ts'
 import { XattrWriter } from './xattr-writer.ts'
 import { judgeXattr } from './xattrs.ts'
 
-/** Something of a layer that is not in the unpacked files as the layer says: a device, an xattr that is not for a container to set. */
+/**
+ * Something of a layer that is not in the unpacked files as the layer says: a device, an xattr that is not for a container to set; or that is not
+ * what its media type says.
+ */
 export interface LayerNotice {
-  /** In the layer. */
+  /** In the layer; `/` for all of it. */
   readonly path: string
   /** What was made of it, and why, for people. */
   readonly message: string
@@ -30,6 +33,8 @@ export interface UnpackOptions {
   readonly limits?: Partial<LayerLimits> | undefined
   /** Refuses a content that has another digest, with `digest_mismatch`. */
   readonly diffId?: Digest | undefined
+  /** What the layer is said to be; `onNotice` is told if it is something else. */
+  readonly mediaType?: string | undefined
   readonly signal?: AbortSignal | undefined
   readonly onNotice?: ((notice: LayerNotice) => void) | undefined
 }
