@@ -72,6 +72,9 @@ await script(async () => {
   const failures = results.filter((result) => result.failed > 0)
   if (failures.length > 0) console.log(`\nFailed:\n${failures.map((each) => `  ${each.file.path} ${each.why}`).join('\n')}`)
   if (elsewhere > 0) console.log(`\n${elsewhere} tests are for another kind of user than this one`)
+  const slowest = [...results].sort((a, b) => b.seconds - a.seconds).slice(0, 10)
+  if (results.length > 20)
+    console.log(`\nSlowest: ${slowest.map(({ file, seconds }) => `${file.path} ${seconds.toFixed(0)} s`).join(', ')}`)
   const skipped = sum('skipped')
   const skipsForbidden = process.env.CI === 'true' && skipped > 0
   if (skipsForbidden) console.log('With CI=true a skipped test is a failure')
