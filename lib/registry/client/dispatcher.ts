@@ -1,9 +1,8 @@
 import { rootCertificates } from 'node:tls'
 import type { Dispatcher } from 'undici'
-import { StrakeError } from '../../errors/index.ts'
 import { digestOf } from '../../store/index.ts'
 import type { Certificates } from './certificates.ts'
-import { proxyFor } from './proxy.ts'
+import { proxyFor, proxyUrl } from './proxy.ts'
 
 /** How a host is connected to. */
 export interface Connecting {
@@ -33,7 +32,7 @@ export async function dispatcherFor(url: URL, connecting: Connecting): Promise<D
 
 async function makeDispatcher(proxy: string | undefined, { certificates, insecure, timeout }: Connecting): Promise<Dispatcher> {
   // Loaded when the first registry is spoken to: `import 'strake'` stays quick.
-  const { Agent, ProxyAgent } = await import('undici')
+  const { Agent, Pool, ProxyAgent } = await import('undici')
   const { ca, cert, key } = certificates
   const tls = {
     rejectUnauthorized: !insecure,
@@ -43,15 +42,14 @@ async function makeDispatcher(proxy: string | undefined, { certificates, insecur
   // Times are kept by the exchange, which knows when nothing comes and when merely nobody reads.
   const common = { headersTimeout: 0, bodyTimeout: 0, allowH2: false }
   if (proxy === undefined) return new Agent({ ...common, connect: { ...tls, timeout } })
-  try {
-    return new ProxyAgent({ ...common, uri: proxy, requestTls: { ...tls, timeout }, connect: { timeout } })
-  } catch (cause) {
-    throw new StrakeError('invalid_argument', `the proxy ${JSON.stringify(withoutSecrets(proxy))} of the environment is not a URL`, {
-      cause,
-    })
-  }
-}
-
-function withoutSecrets(proxy: string): string {
-  return proxy.replace(/\/\/[^@/]*@/, '//')
+  const uri = proxyUrl(proxy)
+  return new ProxyAgent({
+    ...common,
+    uri: uri.href,
+    // Plain HTTP is asked of the proxy itself, as curl and Go's programs do: many let nobody through to ports other than 443.
+    proxyTunnel: false,
+    factory: (origin, options) => new Pool(origin, { ...options, ...common }),
+    requestTls: { ...tls, timeout },
+    proxyTls: { timeout },
+  })
 }

@@ -1,5 +1,6 @@
 import { type ErrorCode, StrakeError } from '../../errors/index.ts'
 import { speaksTls, wordsOf } from './handshake.ts'
+import { shownProxyFor } from './proxy.ts'
 
 /** Why an exchange came to nothing: the error to reject with, and whether the same request may do better later. */
 export interface Failure {
@@ -15,16 +16,27 @@ const protocolCodes = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|ERR_HTTP_)/
 export function networkFailure(error: unknown, url: URL): Failure {
   if (error instanceof StrakeError) return { error, isFinal: true }
   const code = codeOf(error)
-  const where = `${url.protocol}//${url.host}`
+  const proxy = isOfProxy(code, error) ? shownProxyFor(url) : undefined
+  const where = `${url.protocol}//${url.host}${proxy ? ` by the proxy ${proxy}` : ''}`
   const said = error instanceof Error ? plainWords(error.message || code) : String(error)
   const make = (kind: ErrorCode, hint?: string): StrakeError =>
     new StrakeError(kind, `${where}: ${printable(said)}`, { cause: error, hint, details: { host: url.host, cause: code } })
+  if (proxy) return { error: make('registry_unavailable', proxyHint), isFinal: code === 'ENOTFOUND' || /\(4[0-9][0-9]\)/.test(said) }
   if (tlsCodes.test(code)) return { error: make('registry_unavailable', tlsHint(error)), isFinal: true }
   if (protocolCodes.test(code)) return { error: make('registry_protocol'), isFinal: true }
   if (code === 'ENOTFOUND') return { error: make('registry_unavailable', 'no such host: check the reference'), isFinal: true }
   const isEnded = url.protocol === 'https:' && (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET')
   const hint = isEnded ? `it ended the connection: ${wantsCertificate}` : 'is the registry running, and is this its address?'
   return { error: make('registry_unavailable', hint), isFinal: false }
+}
+
+const proxyHint = 'the proxy is that of HTTPS_PROXY or HTTP_PROXY; NO_PROXY names the hosts that are reached without it'
+
+/** Whether it is a proxy's fault, where there is one: nobody is connected to but the proxy, which may refuse to go on. */
+function isOfProxy(code: string, error: unknown): boolean {
+  return (
+    /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT)$/.test(code) || /\bproxy\b/i.test(wordsOf(error))
+  )
 }
 
 const wantsCertificate = "does it want a client's certificate, or another one? give it by { tls: { cert, key } }"

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { StrakeError } from '../../errors/index.ts'
 import { isLoopback } from './hosts.ts'
 
 /**
@@ -10,6 +11,31 @@ export function proxyFor(url: URL, env: NodeJS.ProcessEnv = process.env): string
   const proxy = env[name] || env[name.toUpperCase()]
   if (!proxy || isLoopback(url.hostname) || isExempt(url, env.no_proxy || env.NO_PROXY || '')) return undefined
   return proxy.includes('://') ? proxy : `http://${proxy}`
+}
+
+/** The URL of a proxy. Throws `invalid_argument` for what is none, and for a scheme other than those of HTTP; the message has no password in it. */
+export function proxyUrl(proxy: string): URL {
+  const shown = JSON.stringify(withoutSecrets(proxy))
+  let url: URL
+  try {
+    url = new URL(proxy)
+  } catch (cause) {
+    throw new StrakeError('invalid_argument', `the proxy ${shown} of the environment is not a URL`, { cause })
+  }
+  if (url.protocol === 'http:' || url.protocol === 'https:') return url
+  throw new StrakeError('invalid_argument', `the proxy ${shown} of the environment is of a kind that is not supported`, {
+    hint: 'http:// and https:// are; HTTPS_PROXY and HTTP_PROXY name it, NO_PROXY the hosts that are reached without it',
+  })
+}
+
+/** The proxy for a URL as a message may have it. */
+export function shownProxyFor(url: URL, env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const proxy = proxyFor(url, env)
+  return proxy && withoutSecrets(proxy)
+}
+
+function withoutSecrets(proxy: string): string {
+  return proxy.replace(/\/\/[^/]*@/, '//')
 }
 
 function isExempt(url: URL, list: string): boolean {
