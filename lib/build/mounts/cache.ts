@@ -12,7 +12,7 @@ import { escapePattern } from '../files/pattern.ts'
 import { RootPaths } from '../files/root-paths.ts'
 import { Upper } from '../files/upper.ts'
 import { openImage } from '../image-source.ts'
-import type { CacheMount } from '../mount.ts'
+import type { CacheMount, CacheSharing } from '../mount.ts'
 import { type Stage, snapshotsOf } from '../stage.ts'
 
 /** A cache in use: a directory of the store that is kept until the build ends, and is this step's as its `sharing` says. */
@@ -22,13 +22,20 @@ export interface OpenCache {
   release(): Promise<void>
 }
 
-/** Caches are told apart by their id and by what they begin with. */
-function nameOf(mount: CacheMount, from: Stage | undefined): string {
+/** Caches are told apart by their id and by what they begin with: in the store, by this name. */
+export function cacheName(mount: CacheMount, from: Stage | undefined): string {
   const begin = from ? [snapshotsOf(from).at(-1) ?? null, mount.source] : null
   return createHash('sha256')
     .update(JSON.stringify([mount.id, begin]))
     .digest('hex')
     .slice(0, 32)
+}
+
+const strictest: readonly CacheSharing[] = ['locked', 'private', 'shared']
+
+/** How a step shares a cache that it mounts in several places: it is one directory, taken once, so the strictest of them counts. */
+export function sharingOf(mounts: readonly CacheMount[]): CacheSharing {
+  return strictest.find((each) => mounts.some(({ sharing }) => sharing === each)) ?? 'shared'
 }
 
 /** Takes the cache of this name for the time of the step. */
@@ -82,13 +89,18 @@ async function make(mount: CacheMount, from: Stage | undefined, path: string, co
  * The directory of a cache, made when there is none. Rejects with `aborted` while it waits for another build (`locked`), and as copies do when it
  * begins with files of an image.
  */
-export async function openCache(mount: CacheMount, from: Stage | undefined, context: BuildContext): Promise<OpenCache> {
+export async function openCache(
+  mount: CacheMount,
+  from: Stage | undefined,
+  sharing: CacheSharing,
+  context: BuildContext,
+): Promise<OpenCache> {
   const { store } = context.runtime
-  const first = nameOf(mount, from)
+  const first = cacheName(mount, from)
   const { name, release } =
-    mount.sharing === 'private'
+    sharing === 'private'
       ? await takeFree(first, context)
-      : { name: first, release: mount.sharing === 'locked' ? await take(first, context, Number.POSITIVE_INFINITY) : async () => {} }
+      : { name: first, release: sharing === 'locked' ? await take(first, context, Number.POSITIVE_INFINITY) : async () => {} }
   try {
     // Announced before it is looked for: a collector leaves it alone from here on.
     await store.note(`mount:${name}`)

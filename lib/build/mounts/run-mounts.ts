@@ -7,13 +7,13 @@ import type { BuildContext } from '../context.ts'
 import { planCopy } from '../copy.ts'
 import { escapePattern } from '../files/pattern.ts'
 import { openImage, openLayersOf } from '../image-source.ts'
-import type { BindMount, RunMount, SecretMount, SshMount } from '../mount.ts'
+import type { BindMount, CacheMount, RunMount, SecretMount, SshMount } from '../mount.ts'
 import type { BuildLayer } from '../runtime.ts'
 import { workdirOf } from '../settings.ts'
 import { type Stage, snapshotsOf } from '../stage.ts'
 import type { RunStep } from '../step.ts'
 import { openAgentSocket } from './agent-socket.ts'
-import { openCache } from './cache.ts'
+import { cacheName, type OpenCache, openCache, sharingOf } from './cache.ts'
 import { type ContextLayer, contextLayer } from './context-layer.ts'
 import { Mask } from './mask.ts'
 import { kindAt, makePoints, missingPoints } from './points.ts'
@@ -38,6 +38,17 @@ interface Input {
   readonly target: string | undefined
   readonly from: Stage | undefined
   readonly context: ContextLayer | undefined
+}
+
+/** What comes together while mounts are made ready. */
+interface Opening {
+  readonly layer: BuildLayer
+  readonly releases: (() => Promise<void>)[]
+  readonly env: Record<string, string>
+  /** Of the secrets. */
+  readonly values: Buffer[]
+  /** By their names: one that is mounted twice is taken once, or the step would wait for itself. */
+  readonly caches: Map<string, OpenCache>
 }
 
 const agentVariable = 'SSH_AUTH_SOCK'
@@ -111,16 +122,16 @@ export class RunMounts implements AsyncDisposable {
       for (const each of releases.splice(0).reverse()) await each()
     }
     try {
-      const env: Record<string, string> = {}
-      const values: Buffer[] = []
+      const opening: Opening = { layer, releases, env: {}, values: [], caches: new Map() }
       const mounts: MountSpec[] = []
       if (this.#inputs.length > 0) await mkdir(layer.directory.path, { recursive: true, mode: 0o700 })
       // In one order for everybody, so that no two wait for each other.
-      const sorted = [...this.#inputs].sort(({ mount: one }, { mount: other }) => (idOf(one) < idOf(other) ? -1 : 1))
+      const sorted = [...this.#inputs].sort((one, other) => (orderOf(one) < orderOf(other) ? -1 : 1))
       for (const [number, input] of sorted.entries()) {
-        const made = await this.#make(input, number, layer, releases, env, values)
+        const made = await this.#make(input, number, opening)
         if (made) mounts.push(made)
       }
+      const { env, values } = opening
       return { mounts, points: await this.#points(mounts, layer), env, mask: new Mask(values), release }
     } catch (error) {
       await release()
@@ -128,30 +139,22 @@ export class RunMounts implements AsyncDisposable {
     }
   }
 
-  async #make(
-    { mount, target, from, context }: Input,
-    number: number,
-    layer: BuildLayer,
-    releases: (() => Promise<void>)[],
-    env: Record<string, string>,
-    values: Buffer[],
-  ): Promise<MountSpec | undefined> {
-    if (mount.kind === 'secret') return await this.#secret(mount, target, env, values)
+  async #make({ mount, target, from, context }: Input, number: number, opening: Opening): Promise<MountSpec | undefined> {
+    if (mount.kind === 'secret') return await this.#secret(mount, target, opening)
     if (target === undefined) return undefined
     switch (mount.kind) {
       case 'tmpfs':
         return { kind: 'tmpfs', target, bytes: mount.size }
       case 'cache': {
-        const cache = await openCache(mount, from, this.#context)
-        releases.push(cache.release)
-        return { kind: 'bind', target, source: cache.source, isReadonly: mount.readOnly }
+        const { source } = await this.#cache(mount, from, opening)
+        return { kind: 'bind', target, source, isReadonly: mount.readOnly }
       }
       case 'bind': {
         const stage = from ?? (await context?.stage())
-        return stage ? await this.#bind(mount, target, stage, `bind${number}`, layer) : undefined
+        return stage ? await this.#bind(mount, target, stage, `bind${number}`, opening.layer) : undefined
       }
       case 'ssh':
-        return await this.#agent(mount, target, `ssh${number}`, layer, releases, env)
+        return await this.#agent(mount, target, `ssh${number}`, opening)
     }
   }
 
@@ -175,12 +178,20 @@ export class RunMounts implements AsyncDisposable {
     return { kind: 'layers', target, lowers, path, isFile: kind === 'file', isReadonly: !mount.readWrite, writes }
   }
 
-  async #secret(
-    mount: SecretMount,
-    target: string | undefined,
-    env: Record<string, string>,
-    values: Buffer[],
-  ): Promise<MountSpec | undefined> {
+  async #cache(mount: CacheMount, from: Stage | undefined, { caches, releases }: Opening): Promise<OpenCache> {
+    const name = cacheName(mount, from)
+    const known = caches.get(name)
+    if (known) return known
+    const same = this.#inputs.flatMap((each) =>
+      each.mount.kind === 'cache' && cacheName(each.mount, each.from) === name ? [each.mount] : [],
+    )
+    const cache = await openCache(mount, from, sharingOf(same), this.#context)
+    caches.set(name, cache)
+    releases.push(cache.release)
+    return cache
+  }
+
+  async #secret(mount: SecretMount, target: string | undefined, { env, values }: Opening): Promise<MountSpec | undefined> {
     const content = await valueOfSecret(mount.id, this.#step.secrets, this.#context.options.secrets)
     if (content === undefined) {
       if (mount.required) throw missing(`the secret ${JSON.stringify(mount.id)}`, 'run(…, { secrets }) or build({ secrets }) gives it')
@@ -196,14 +207,7 @@ export class RunMounts implements AsyncDisposable {
     return target === undefined ? undefined : { kind: 'file', target, content, mode, uid, gid }
   }
 
-  async #agent(
-    mount: SshMount,
-    target: string,
-    name: string,
-    layer: BuildLayer,
-    releases: (() => Promise<void>)[],
-    env: Record<string, string>,
-  ): Promise<MountSpec | undefined> {
+  async #agent(mount: SshMount, target: string, name: string, { layer, releases, env }: Opening): Promise<MountSpec | undefined> {
     const { runtime, options } = this.#context
     const agent = options.ssh?.[mount.id] ?? (mount.id === 'default' ? process.env[agentVariable] : undefined)
     if (!agent) {
@@ -242,6 +246,6 @@ export class RunMounts implements AsyncDisposable {
   }
 }
 
-function idOf(mount: RunMount): string {
-  return 'id' in mount ? `${mount.kind} ${mount.id}` : mount.kind
+function orderOf({ mount, from }: Input): string {
+  return mount.kind === 'cache' ? `${mount.kind} ${cacheName(mount, from)}` : 'id' in mount ? `${mount.kind} ${mount.id}` : mount.kind
 }

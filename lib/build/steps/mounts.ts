@@ -18,7 +18,7 @@ interface OwnershipOptions {
 
 /** See `cache`. */
 export interface CacheOptions extends OwnershipOptions {
-  /** Caches of one id are the same directory, in every build of this store. Default: the target. */
+  /** Caches of one id, and of one `from` and `source`, are the same directory, in every build of this store. Default: the target. */
   readonly id?: string
   /** Builds that run at once: use it together (`shared`, the default), each has one of its own (`private`), or one waits for the other (`locked`). */
   readonly sharing?: CacheSharing

@@ -57,6 +57,21 @@ test('a shared cache: builds at once use it together', () =>
     )
   }))
 
+test('a step that mounts a cache in several places has one directory there, and does not wait for itself', () =>
+  withBench(async ({ build, read }) => {
+    await build(host)
+    const both = 'echo x > /a/f; cat /b/f > /seen'
+    for (const [one, other] of [
+      ['locked', 'locked'],
+      ['private', 'private'],
+      ['shared', 'locked'],
+      ['private', 'shared'],
+    ] as const) {
+      const mounts = [cache('/a', { id: `${one} ${other}`, sharing: one }), cache('/b', { id: `${one} ${other}`, sharing: other })]
+      assert.is(await read(await build(host.run(both, { mounts, timeout: '1m' })), 'seen'), 'x\n', `${one}, ${other}`)
+    }
+  }))
+
 test('who waits for a locked cache can be aborted', () =>
   withBench(async ({ build }) => {
     await build(host)
