@@ -331,51 +331,6 @@ const cases: readonly Case[] = [
     notices: ['c: the xattr "security.capability" was left out: not a file capability'],
   },
   {
-    name: 'L08: an xattr that the kernel does not take on such a file is told and left out, and those after it are set',
-    layers: [
-      tar(
-        raw({
-          name: 'a',
-          data: 'a',
-          mtime: 7,
-          pax: [
-            ['SCHILY.xattr.system.posix_acl_access', 'junk'],
-            ['SCHILY.xattr.user.k', 'v'],
-          ],
-        }),
-        raw({ name: 'b', data: 'b', pax: [['SCHILY.xattr.user.', 'v']] }),
-        raw({ name: 'p', type: '6', pax: [['SCHILY.xattr.user.k', 'v']] }),
-        raw({ ...dir('d'), pax: [['SCHILY.xattr.user.k', 'v']] }),
-      ),
-    ],
-    tree: { a: 'file 644 @7 user.k=76 "a"', b: 'file 644 "b"', p: 'fifo 644', d: 'dir 755 user.k=76' },
-    notices: [
-      'a: the xattr "system.posix_acl_access" of 4 bytes was left out: this machine does not keep it on such a file (ENOTSUP)',
-      'b: the xattr "user." of 1 bytes was left out: this machine does not keep it on such a file (EINVAL)',
-      'p: the xattr "user.k" of 1 bytes was left out: this machine does not keep it on such a file (EPERM)',
-    ],
-  },
-  {
-    name: 'L08: a file that takes the place of another in the layer has the xattrs of its own',
-    layers: [
-      tar(
-        ...['x', 'y'].map((value) => raw({ name: 'd/f', data: value, pax: [[`SCHILY.xattr.user.${value}`, 'v']] })),
-        raw({ name: 'd/g', data: 'g', pax: [['SCHILY.xattr.user.g', 'v']] }),
-        file('d/g', 'later'),
-        raw({ name: 'd/h', data: 'h', pax: [['SCHILY.xattr.user.h', 'v']] }),
-        link('d/i', 'd/h'),
-        file('d/h', 'later'),
-      ),
-    ],
-    tree: {
-      d: 'dir 755',
-      'd/f': 'file 644 user.y=76 "y"',
-      'd/g': 'file 644 "later"',
-      'd/h': 'file 644 "later"',
-      'd/i': 'file 644 user.h=76 "h"',
-    },
-  },
-  {
     name: 'L09: names keep their bytes',
     layers: [tar(file('n\n', 'x'), { name: Buffer.from([0x66, 0xff]), data: 'y' })],
     tree: { 'n\n': 'file 644 "x"', 'f\xff': 'file 644 "y"' },
@@ -429,17 +384,5 @@ for (const { name, layers, tree, notices, singleTree } of cases) {
     )
   })
 }
-
-test('L08: an xattr that a file system may have no room for is kept, or told', async () => {
-  const names = [3000, 5000, 65_536].map((bytes) => ({ name: `f${bytes}`, bytes }))
-  const layer = tar(...names.map(({ name, bytes }) => raw({ name, pax: [['SCHILY.xattr.user.a', 'v'.repeat(bytes)]] })), file('last', 'x'))
-  const { tree, notices } = await shop.unpack([layer])
-  assert.is(tree.last, 'file 644 "x"')
-  for (const { name } of names)
-    assert.not.equal(
-      tree[name]?.includes('user.a=7676'),
-      notices.some(({ path, message }) => path === name && /[(]E[A-Z0-9]+[)]$/.test(message)),
-    )
-})
 
 test.run()
