@@ -15,7 +15,7 @@ import { ContainerFiles } from './files.ts'
 import { Freezer } from './freezer.ts'
 import type { ContainerExit, ContainerInfo, ContainerState } from './info.ts'
 import { type Access, insideAgent, stoppedAgent } from './inside.ts'
-import { launchContainer, layerPaths, type RunningContainer, settleContainer } from './launch.ts'
+import { launchContainer, launchedOf, layerPaths, type RunningContainer } from './launch.ts'
 import type { MadeLayer } from './layer.ts'
 import { Log, type LogLine, type LogOptions } from './log.ts'
 import type { CommandOptions, StartOptions } from './options.ts'
@@ -123,7 +123,7 @@ export class Container implements AsyncDisposable {
     const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
       const made = await launchContainer(runtime, { image, argv, options, directory }, stdio, signal)
       running = made
-      return { child: made.child, destroy: () => killContainer(made), settle: (exit) => settleContainer(made, exit) }
+      return launchedOf(made, () => killContainer(made))
     }
     const main = new Process(argv, { ...options, check: false, encoding: 'utf8' }, launch)
     main.tap((stream, chunk) => log.write(stream, chunk))
@@ -206,11 +206,11 @@ export class Container implements AsyncDisposable {
   ): Promise<ContainerExit> {
     checkStopOptions(options)
     const grace = options.grace === undefined ? standardGrace : parseDuration(options.grace, 'grace')
+    const signal = options.signal === undefined ? stopSignalOf(this.image) : signalNumber(options.signal)
     if (this.#ended) return this.#ended
     if (this.#freezer.isPaused) await this.unpause()
-    const signal = options.signal ?? stopSignalOf(this.image)
     if (grace > 0) {
-      this.#running.child.kill(signalNumber(signal))
+      this.#running.child.kill(signal)
       // One that has stopped itself (SIGSTOP) would not see it.
       this.#running.child.kill(signalNumber('SIGCONT'))
     } else {

@@ -91,6 +91,7 @@ export async function launchExec(
   return {
     child: made,
     destroy: () => made.kill(9 + toGroup),
+    where: () => ({ cwd: command.cwd, place: 'container' }),
     explain: (error) => explainEnd(running, error),
     settle: (exit: ChildExit) => {
       let oomKilled = false

@@ -10,7 +10,7 @@ import { type ContainerDirectory, partsOf } from './directory.ts'
 import { type Joins, openJoins } from './joins.ts'
 import { checkMapped } from './mapped.ts'
 import type { ContainerOptions } from './options.ts'
-import { type Settled, type Stdio, usageOf } from './process.ts'
+import { type Launched, type Settled, type Stdio, usageOf } from './process.ts'
 import type { Runtime } from './runtime.ts'
 import { checkHostname, commandSpec, containerSpec, limit, limitsIn, limitsOf, usersOf } from './settings.ts'
 import { type MakeSpec, type ReadyProgram, sparesOf, templateKey } from './templates.ts'
@@ -191,6 +191,16 @@ export async function launchContainer(
 function keepSpares(runtime: Runtime, zygote: Zygote, { program, spec }: Ready): void {
   const kind = 'bytes' in program ? program.spares : sparesOf(spec())
   if (kind !== undefined) runtime.keepSpares(zygote, kind, () => preparedProgram(spec()), spareCount)
+}
+
+/** The command of a container, as a Process has it. */
+export function launchedOf(running: RunningContainer, destroy: () => void): Launched {
+  return {
+    child: running.child,
+    destroy,
+    where: () => ({ cwd: running.spec.command.cwd, place: 'container' }),
+    settle: (exit) => settleContainer(running, exit),
+  }
 }
 
 /** What a container used, once it has ended; its cgroup goes. */

@@ -4,9 +4,9 @@ import { chainId, diffLayer, type SnapshotOptions, sourceDateEpoch } from '../la
 import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
 import type { Op } from '../sys/index.ts'
-import { type Agent, type ChildExit, confined } from '../zygote/index.ts'
+import { type Agent, confined } from '../zygote/index.ts'
 import type { ContainerDirectory } from './directory.ts'
-import { type ContainerRequest, launchContainer, layerPaths, layersOf, settleContainer } from './launch.ts'
+import { type ContainerRequest, launchContainer, launchedOf, layerPaths, layersOf } from './launch.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Launched, Process, type ProcessResult, type Stdio } from './process.ts'
 import type { Runtime } from './runtime.ts'
@@ -145,7 +145,7 @@ export class LayerInProgress {
         stdio,
         signal,
       )
-      return { child: made.child, destroy: () => made.child.kill(9), settle: (exit: ChildExit) => settleContainer(made, exit) }
+      return launchedOf(made, () => made.child.kill(9))
     }
     const process = new Process(command.argv, { ...options, check: false, encoding: 'utf8' }, launch)
     if (command.onOutput) process.tap(command.onOutput)

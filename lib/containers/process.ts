@@ -6,7 +6,7 @@ import { after, Input, Output, parseLimit, parseTimeout, type WindowSize } from 
 import { type Child, type ChildExit, type SignalName, signalNumber } from '../zygote/index.ts'
 import { checkOptions } from './check.ts'
 import type { CommandOptions } from './options.ts'
-import { explainStart } from './start-error.ts'
+import { explainStart, type Whereabouts } from './start-error.ts'
 import { encodeResize } from './terminal.ts'
 
 /** What a process used. Times in milliseconds, memory in bytes. */
@@ -38,6 +38,8 @@ export interface Launched {
   destroy(): void
   /** Called once it has ended: gives back what the start took, and tells what it used. */
   settle(exit: ChildExit, failed: boolean): Settled | Promise<Settled>
+  /** Asked when it could not start. */
+  where(): Whereabouts
   /** A failure of the start, by who knows more of its circumstances. */
   explain?(error: unknown): Promise<unknown>
 }
@@ -317,7 +319,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       const { oomKilled, usage } = settled instanceof Promise ? await settled : settled
       if (this.#failure) throw this.#failure
       if (exit.failure && !this.#timedOut) {
-        const error = explainStart(exit.failure, this.argv, cwd)
+        const error = explainStart(exit.failure, this.argv, cwd, () => launched.where())
         throw launched.explain ? await launched.explain(error) : error
       }
       if (startError !== undefined) onNotStarted(startError)

@@ -1,48 +1,99 @@
 import { StrakeError } from '../errors/index.ts'
 
+/** Where a command was to run, for the words of an error. */
+export interface Whereabouts {
+  /** The working directory, where the options say none. */
+  readonly cwd: string
+  /** Whose files it has: a container's, or those that the agent of `ns()` sees. */
+  readonly place: 'container' | 'namespaces'
+}
+
 /** What the kernel says of a working directory that cannot be one. */
 const badPath: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'])
 
-const notExecutable = {
-  EACCES: 'it is a directory, or has no permission to be executed',
-  ENOEXEC: 'it is in no format that the kernel knows',
-} as const
+interface Reason {
+  /** `the command 'x' …` */
+  readonly what: string
+  readonly hint: string
+}
 
-/** An op that failed, in the words of who gave the command. */
-export function explainStart(error: unknown, argv: readonly string[], cwd: string | undefined): unknown {
+const interpreterHint = 'The interpreter or loader that it names must be there, too.'
+
+/** Why execve(2) did not take the command; undefined for what is not the command's own fault. */
+function reasonOf(errno: unknown, argv0: string, place: Whereabouts['place']): Reason | undefined {
+  const [there, inside] = place === 'container' ? ['in the container', 'inside the image'] : ['here', 'as the namespaces see it']
+  const isPath = argv0.includes('/')
+  switch (errno) {
+    case 'ENOENT':
+      return {
+        what: `does not exist ${there}`,
+        hint: isPath ? interpreterHint : `It is looked for in the directories of PATH, ${inside}. ${interpreterHint}`,
+      }
+    case 'ENOTDIR':
+      return { what: `does not exist ${there}: a part of its path is a file`, hint: isPath ? interpreterHint : 'Look at PATH.' }
+    case 'EACCES':
+      return isPath
+        ? {
+            what: 'cannot be executed: it is a directory, or has no permission to be executed',
+            hint: "chmod +x, or give it to an interpreter: ['sh', 'script'].",
+          }
+        : {
+            what: 'cannot be executed: no directory of PATH has it with the permission to be executed, and one may not be entered',
+            hint: `Look at PATH, ${inside}; chmod +x the file, or give it to an interpreter: ['sh', 'script'].`,
+          }
+    case 'ENOEXEC':
+      return {
+        what: 'cannot be executed: it is in no format that the kernel knows',
+        hint: 'A script needs a first line such as #!/bin/sh; a program must be of this machine.',
+      }
+    case 'ELOOP':
+      return {
+        what: 'cannot be executed: its links, or the interpreters that its scripts name, go round in a circle',
+        hint: 'Look at its first line (#!) and at symbolic links; an interpreter that is a script may name others, five at most (execve(2)).',
+      }
+    case 'ENAMETOOLONG':
+      return {
+        what: `does not exist ${there}: its name is too long`,
+        hint: 'A name may have 255 bytes, a path 4095. A string goes to the shell: exec("…").',
+      }
+    case 'ELIBBAD':
+    case 'EISDIR':
+      return {
+        what: 'cannot be executed: the interpreter or loader that it names is none',
+        hint: 'Look at its first line (#!) or its ELF interpreter.',
+      }
+    default:
+      return undefined
+  }
+}
+
+function badDirectory(errno: unknown, cwd: string, isAsked: boolean, cause: StrakeError): StrakeError {
+  return new StrakeError('invalid_argument', `The working directory ${cwd.slice(0, 200)} cannot be used: ${String(errno)}.`, {
+    hint: isAsked ? undefined : "It is that of the image, or of the container. Give another: { cwd: '/' }.",
+    cause,
+    details: { cwd, errno },
+  })
+}
+
+/** An op that failed, in the words of who gave the command. `cwd` is that of the options. */
+export function explainStart(error: unknown, argv: readonly string[], cwd: string | undefined, where: () => Whereabouts): unknown {
   if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
   const { op, errno, arguments: asked } = error.details ?? {}
-  if (op === 'exec' && (errno === 'EACCES' || errno === 'ENOEXEC')) {
-    return new StrakeError('command_not_found', `The command '${argv[0] ?? ''}' cannot be executed: ${notExecutable[errno]}.`, {
-      hint:
-        errno === 'EACCES'
-          ? "chmod +x in the image, or give it to an interpreter: ['sh', 'script']."
-          : 'A script needs a first line such as #!/bin/sh; a program must be of this machine.',
+  const command = argv[0] ?? ''
+  if (op === 'exec') {
+    const reason = reasonOf(errno, command, where().place)
+    if (reason === undefined) return error
+    const shown = command.length > 200 ? `${command.slice(0, 200)}…` : command
+    return new StrakeError('command_not_found', `The command '${shown}' ${reason.what}.`, {
+      hint: reason.hint,
       cause: error,
-      details: { command: argv[0], errno },
+      details: { command, errno },
     })
   }
-  if (op === 'exec' && errno === 'ENOENT') {
-    return new StrakeError('command_not_found', `The command '${argv[0] ?? ''}' does not exist in the container.`, {
-      hint: argv[0]?.includes('/')
-        ? 'Or the interpreter or loader that it names is missing in the image.'
-        : 'It is looked for in the directories of PATH, inside the image; the interpreter or loader that it names must be there, too.',
-      cause: error,
-      details: { command: argv[0], errno },
-    })
-  }
+  if ((op !== 'chdir' && op !== 'mkdir') || !badPath.has(String(errno))) return error
   const path = (asked as { readonly path?: string } | undefined)?.path
-  if (
-    (op === 'chdir' || op === 'mkdir') &&
-    cwd !== undefined &&
-    path !== undefined &&
-    `${cwd}/`.includes(`${path}/`) &&
-    badPath.has(String(errno))
-  ) {
-    return new StrakeError('invalid_argument', `The working directory ${cwd.slice(0, 200)} cannot be used: ${String(errno)}.`, {
-      cause: error,
-      details: { cwd, errno },
-    })
-  }
-  return error
+  const directory = cwd ?? where().cwd
+  // To `/` every start goes, whatever its working directory.
+  const isOfIt = path !== undefined && (path !== '/' || cwd !== undefined) && `${directory}/`.startsWith(`${path}/`)
+  return isOfIt ? badDirectory(errno, directory, cwd !== undefined, error) : error
 }

@@ -1,6 +1,6 @@
 import type { ImageData } from '../images/index.ts'
 import { checkContainerOptions } from './check.ts'
-import { launchContainer, type RunningContainer, settleContainer } from './launch.ts'
+import { launchContainer, launchedOf, type RunningContainer, settleContainer } from './launch.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Launched, Process, type Stdio, usageOf } from './process.ts'
 import { currentRuntime } from './runtime.ts'
@@ -33,8 +33,7 @@ export function execInImage(
       throw error
     }
     return {
-      child: made.child,
-      destroy: () => made.child.kill(9),
+      ...launchedOf(made, () => made.child.kill(9)),
       settle: async (exit, failed) => {
         const settled = made.cgroup ? await settleContainer(made, exit) : { oomKilled: false, usage: usageOf(exit) }
         if (failed) await runtime.remove(directory)

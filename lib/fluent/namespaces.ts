@@ -86,6 +86,7 @@ export class Namespaces implements AsyncDisposable {
       return {
         child,
         destroy: () => child.kill(9),
+        where: () => ({ cwd: options.cwd ?? '/', place: 'namespaces' }),
         settle: (exit) => ({
           oomKilled: false,
           usage: { userMs: exit.usage.userMicros / 1000, systemMs: exit.usage.systemMicros / 1000, peakMemory: exit.usage.peakMemory },

@@ -18,6 +18,7 @@ test.before(async () => {
         'bin/empty-program': { content: 'no program', mode: 0o755 },
         'etc/plain': 'text',
         'bin/lost-loader': { content: '#!/no/such\n', mode: 0o755 },
+        'bin/circle': { content: '#!/bin/circle\n', mode: 0o755 },
       },
       '/',
     )
@@ -33,12 +34,23 @@ test('a command that cannot be run is refused by a code that says why', async ()
   assert.is((await rejection(built.exec(['/etc/plain']), 'command_not_found')).details?.errno, 'EACCES')
   assert.is((await rejection(built.exec(['/bin/empty-program']), 'command_not_found')).details?.errno, 'ENOEXEC')
   assert.is((await rejection(built.exec(['/etc']), 'command_not_found')).details?.errno, 'EACCES')
+  for (const command of ['/etc/plain/x', '/etc/plain/']) {
+    assert.is((await rejection(built.exec([command]), 'command_not_found')).details?.errno, 'ENOTDIR')
+  }
+  assert.is((await rejection(built.exec(['/bin/circle']), 'command_not_found')).details?.errno, 'ELOOP')
+  assert.is((await rejection(built.exec([`/${'x'.repeat(256)}`]), 'command_not_found')).details?.errno, 'ENAMETOOLONG')
   await rejection(built.exec(['true'], { user: 'no-such-user' }), 'user_not_found')
   await rejection(built.exec(['true'], { user: 'root:no-such-group' }), 'user_not_found')
   await rejection(built.exec(['true'], { cwd: '/etc/plain' }), 'invalid_argument')
   await rejection(built.exec(['true'], { cwd: '/etc/plain/below' }), 'invalid_argument')
   assert.is((await built.exec(['pwd'], { cwd: '/made/for/it' })).stdout, '/made/for/it\n')
   await assertNothingLeft(before)
+})
+
+test('a working directory of the image that is none is told as one of the options is', async () => {
+  const odd = await image(built).workdir('/odd').run('cd / && rmdir /odd && echo > /odd').build()
+  assert.match((await rejection(odd.exec(['true']), 'invalid_argument')).hint ?? '', /cwd/)
+  assert.is((await odd.exec(['pwd'], { cwd: '/etc' })).stdout, '/etc\n')
 })
 
 test('argv and env work up to the limits of the kernel, beyond them the error says E2BIG', async () => {
