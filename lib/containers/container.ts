@@ -229,7 +229,10 @@ export class Container implements AsyncDisposable {
     return this.#exit
   }
 
-  /** The lines that the command wrote so far; with `follow` also those to come. */
+  /**
+   * The lines that the command wrote so far; with `follow` also those to come. About 16 MB are kept: of a command that wrote more, the first lines
+   * are gone. A line of more than 65,536 characters comes in pieces of that length.
+   */
   logs(options: LogOptions = {}): AsyncGenerator<LogLine, void, undefined> {
     checkLogOptions(options)
     return this.#log.read(options)

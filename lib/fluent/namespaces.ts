@@ -48,7 +48,7 @@ export class Namespaces implements AsyncDisposable {
     return this.#open.agent.pid
   }
 
-  /** What the agent is in, as /proc/PID/ns has it. */
+  /** What the agent is in, as /proc/PID/ns has it. Throws `zygote_lost` once it has ended. */
   get links(): readonly NamespaceLink[] {
     return this.#open.links()
   }

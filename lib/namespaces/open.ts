@@ -10,6 +10,7 @@ export interface OpenNamespaces {
   readonly agent: Connection
   readonly calls: SystemCalls
   readonly ids: IdRange | undefined
+  /** Throws `zygote_lost` once the agent has ended. */
   links(): readonly NamespaceLink[]
 }
 
@@ -40,5 +41,10 @@ export async function openNamespaces(options: NamespaceOptions): Promise<OpenNam
     throw error
   }
   const run = async (op: Op): Promise<unknown> => (await agent.runKeeping([op])).results[0]
-  return { agent, calls: systemCalls(run), ids, links: () => namespacesOfProcess(agent.pid) }
+  const links = (): readonly NamespaceLink[] => {
+    // Its process may still be there for a moment.
+    if (!agent.isOpen) throw new StrakeError('zygote_lost', 'The agent has ended, and its namespaces with it.')
+    return namespacesOfProcess(agent.pid)
+  }
+  return { agent, calls: systemCalls(run), ids, links }
 }

@@ -134,6 +134,7 @@ test('closed namespaces are lost, and what ran in their pid namespace with them'
   assert.is(await codeOf(running), 'zygote_lost')
   assert.is(await codeOf(made.sys.getPid()), 'zygote_lost')
   assert.is(await codeOf(made.exec(['true'])), 'zygote_lost')
+  assert.is(await codeOf((async () => made.links)()), 'zygote_lost')
   for (let wait = 0; wait < 100 && isAlive(pid); wait++) await new Promise((resolve) => setTimeout(resolve, 10))
   assert.not.ok(isAlive(pid))
 })
