@@ -3,7 +3,7 @@ import { digestOf } from '../../store/index.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import type { Credentials, FoundCredentials } from './credentials.ts'
 import type { Answer, ExchangeRequest } from './exchange.ts'
-import { printable, protocolError, refusal } from './failure.ts'
+import { printable, problemHint, protocolError, refusal } from './failure.ts'
 import { isInward } from './hosts.ts'
 
 export interface AuthorizerOptions {
@@ -76,6 +76,12 @@ export class Authorizer {
     return header === said ? undefined : header
   }
 
+  /** What kept credentials from being found, where they were looked for and there are none. */
+  async problems(): Promise<readonly StrakeError[]> {
+    const found = await this.#asked
+    return found === undefined || found.credentials ? [] : found.problems
+  }
+
   #credentials(): Promise<FoundCredentials> {
     this.#asked ??= this.#options.credentials()
     return this.#asked
@@ -84,7 +90,7 @@ export class Authorizer {
   #unknown(problems: readonly StrakeError[]): StrakeError {
     const { base } = this.#options
     return new StrakeError('registry_unauthorized', `${base.host} wants to know who asks, and there are no credentials for it`, {
-      hint: `give { auth: { username, password } }, or docker login ${base.host}`,
+      hint: problemHint(problems) ?? `give { auth: { username, password } }, or docker login ${base.host}`,
       cause: problems[0],
       details: { host: base.host },
     })
@@ -124,11 +130,12 @@ export class Authorizer {
     // What it has to say of a refusal is of use, and not needed.
     const body = await answer.bytes(largestAnswer).catch(() => Buffer.alloc(0))
     if (answer.status === 400 || answer.status === 401 || answer.status === 403) {
+      const problems = await this.problems()
       const who =
         credentials?.kind === 'basic' ? `user ${printable(credentials.username, 60)}` : credentials ? 'that token' : 'a nameless user'
       throw new StrakeError('registry_unauthorized', `${realm.host} gives ${who} no token for ${this.#options.base.host}`, {
-        hint: 'check the credentials; a repository that does not exist is refused so, too',
-        cause: refusal(answer.status, body, 'the request for a token', realm.host),
+        hint: problemHint(problems) ?? 'check the credentials; a repository that does not exist is refused so, too',
+        cause: problems[0] ?? refusal(answer.status, body, 'the request for a token', realm.host),
         details: { host: this.#options.base.host, realm: realm.host, status: answer.status },
       })
     }

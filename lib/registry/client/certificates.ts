@@ -63,22 +63,50 @@ export function givenCertificates(tls: RemoteTls): Certificates {
   return { ca: all, ...pair }
 }
 
-/** The certificates that this machine keeps for a host: `*.crt` are authorities, `x.cert` with `x.key` are the client's. Rejects with `invalid_argument`. */
+/**
+ * The certificates that this machine keeps for a host: `*.crt` are authorities, `x.cert` with `x.key` are the client's. Rejects with `invalid_argument` for
+ * one that cannot be read, is no PEM, or lacks its other half.
+ */
 export async function storedCertificates(host: string, env: NodeJS.ProcessEnv = process.env): Promise<Certificates> {
   const ca: string[] = []
   let client: { cert: string; key: string } | undefined
   for (const directory of certificateDirectories(host, env)) {
     const names = await namesIn(directory)
-    for (const name of names.filter((each) => each.endsWith('.crt'))) ca.push(await readFile(join(directory, name), 'latin1'))
-    const pair = names.find((each) => each.endsWith('.cert') && names.includes(each.replace(/\.cert$/, '.key')))
-    if (pair === undefined || client !== undefined) continue
-    client = {
-      cert: await readFile(join(directory, pair), 'latin1'),
-      key: await readFile(join(directory, pair.replace(/\.cert$/, '.key')), 'latin1'),
+    for (const name of names.filter((each) => each.endsWith('.crt'))) {
+      const path = join(directory, name)
+      const text = await readPem(path)
+      certificatesIn(text, path)
+      ca.push(text)
     }
-    checkPair(client.cert, client.key, [join(directory, pair), join(directory, pair.replace(/\.cert$/, '.key'))])
+    const [first] = pairsIn(directory, names)
+    if (first === undefined || client !== undefined) continue
+    client = { cert: await readPem(first.cert), key: await readPem(first.key) }
+    checkPair(client.cert, client.key, [first.cert, first.key])
   }
   return { ca, ...client }
+}
+
+function pairsIn(directory: string, names: readonly string[]): { readonly cert: string; readonly key: string }[] {
+  const halves = { '.cert': '.key', '.key': '.cert' } as const
+  for (const [half, other] of Object.entries(halves))
+    for (const name of names.filter((each) => each.endsWith(half)))
+      if (!names.includes(`${name.slice(0, -half.length)}${other}`))
+        throw new StrakeError('invalid_argument', `${join(directory, name)} has no ${other} of that name beside it`, {
+          hint: 'x.cert and x.key are a client’s certificate and its key; authorities are in files that end in .crt',
+        })
+  const certs = names.filter((each) => each.endsWith('.cert')).map((name) => join(directory, name))
+  return certs.map((cert) => ({ cert, key: cert.replace(/\.cert$/, '.key') }))
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'latin1')
+  } catch (cause) {
+    throw new StrakeError('invalid_argument', `${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      hint: 'it is one of the certificates that are stored for this host; { tls } does without them',
+      cause,
+    })
+  }
 }
 
 async function namesIn(directory: string): Promise<string[]> {

@@ -99,6 +99,13 @@ const hintsByStatus: Readonly<Record<number, string>> = {
 export interface RefusalContext {
   /** Milliseconds, by the answer's Retry-After. */
   readonly retryAfter?: number | undefined
+  /** What kept credentials from being found. */
+  readonly problems?: readonly StrakeError[]
+}
+
+/** For a refusal of somebody who would have had a name, had it been found. */
+export function problemHint([problem]: readonly StrakeError[]): string | undefined {
+  return problem && `nobody is named, since ${problem.message}`
 }
 
 /** An answer that is a refusal, as an error: its code by the status, its words by the registry's own (distribution-spec, "Error Codes"). */
@@ -108,10 +115,12 @@ export function refusal(status: number, body: Uint8Array, what: string, host: st
   const said = errors.map(({ code: name, message }) => [name, message].filter(Boolean).join(': ')).join('; ')
   // What nginx says, and those that imitate it.
   const { retryAfter } = context
+  const problems = code === 'registry_unauthorized' || code === 'registry_denied' ? (context.problems ?? []) : []
   const later = retryAfter === undefined ? undefined : `it wants to be asked again in ${Math.ceil(retryAfter / 1000)} s`
   const isUnknown = status === 400 && /SSL certificate/i.test(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'))
   return new StrakeError(code, printable(`${host} answered ${status} to ${what}${said && `: ${said}`}`, 600), {
-    hint: isUnknown ? wantsCertificate : (later ?? hintsByStatus[status] ?? hints[code]),
+    hint: isUnknown ? wantsCertificate : (later ?? problemHint(problems) ?? hintsByStatus[status] ?? hints[code]),
+    cause: problems[0],
     details: { host, status, errors, ...(retryAfter === undefined ? {} : { retryAfter }) },
   })
 }

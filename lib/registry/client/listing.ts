@@ -142,7 +142,7 @@ function indexEntries(bytes: Uint8Array): readonly Descriptor[] {
 async function namesOf(session: Session, target: string, scopes: readonly string[], field: string, what: string): Promise<string[]> {
   const names: string[] = []
   for await (const answer of pages(session, target, scopes)) {
-    if (answer.status !== 200) throw await refusalOf(answer, what)
+    if (answer.status !== 200) throw await refusalOf(session, answer, what)
     names.push(...stringsIn(await answer.bytes(largestPage), field, session.host))
     if (names.length > mostNames)
       throw new StrakeError('limit_exceeded', `more than ${mostNames} names in ${what}`, {

@@ -62,7 +62,7 @@ export class Repository {
 
   /** Rejects with what a refusal says, by its status. */
   async refuse(answer: Answer, what: string): Promise<never> {
-    throw await refusalOf(answer, what)
+    throw await refusalOf(this.session, answer, what)
   }
 
   /** What a tag or digest stands for, by its headers alone; undefined where the registry does not say enough. Rejects with `registry_not_found`. */
@@ -247,9 +247,12 @@ export class Repository {
 }
 
 /** The error for an answer that is a refusal. */
-export async function refusalOf(answer: Answer, what: string): Promise<StrakeError> {
+export async function refusalOf(session: Session, answer: Answer, what: string): Promise<StrakeError> {
   const body = await answer.bytes(refusalBytes).catch(() => Buffer.alloc(0))
-  return refusal(answer.status, body, what, answer.url.host, { retryAfter: retryAfter(answer.header('retry-after')) })
+  return refusal(answer.status, body, what, answer.url.host, {
+    retryAfter: retryAfter(answer.header('retry-after')),
+    problems: await session.problems(),
+  })
 }
 
 function parseUrl(text: string, base: URL): URL | undefined {

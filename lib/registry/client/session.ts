@@ -229,6 +229,11 @@ export class Session {
     return this.#authorizer
   }
 
+  /** What kept credentials from being found, as far as they have been looked for. */
+  async problems(): Promise<readonly StrakeError[]> {
+    return (await this.#authorizer?.problems()) ?? []
+  }
+
   async #credentials(): Promise<FoundCredentials> {
     const { auth } = this.#options
     if (auth) return { credentials: givenCredentials(auth), problems: [] }

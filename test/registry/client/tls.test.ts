@@ -1,5 +1,5 @@
 // Hosts that answer in TLS are spoken to in TLS, whatever they say by it; and what is given as PEM is PEM.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server, type Socket } from 'node:net'
@@ -160,6 +160,30 @@ test('a stored certificate of a client whose key is none is named', async () => 
   const error = await failure(pullImage(here.store, `${registry.host}/app:1`, quick))
   assert.is(error.code, 'invalid_argument')
   assert.match(error.message, join(stored, 'me.key'))
+})
+
+test('what is stored for a host and is no certificate, cannot be read or lacks its other half is named, before any request', async () => {
+  await using here = await desk()
+  await using registry = await pretend({ 'app:1': image })
+  const stored = join(process.env.XDG_CONFIG_HOME ?? '', 'containers', 'certs.d', registry.host)
+  const rows: readonly [string, (path: string) => void][] = [
+    ['ca.crt', (path) => writeFileSync(path, 'garbage')],
+    ['ca.crt', (path) => writeFileSync(path, '')],
+    ['ca.crt', (path) => writeFileSync(path, block('AAAA'))],
+    ['ca.crt', (path) => mkdirSync(path)],
+    ['me.cert', (path) => writeFileSync(path, 'x')],
+    ['me.key', (path) => writeFileSync(path, 'x')],
+  ]
+  for (const [name, make] of rows) {
+    rmSync(stored, { recursive: true, force: true })
+    mkdirSync(stored, { recursive: true })
+    make(join(stored, name))
+    const error = await failure(pullImage(here.store, `${registry.host}/app:1`))
+    assert.is(error.code, 'invalid_argument')
+    assert.match(error.message, join(stored, name))
+    assert.not.match(error.hint ?? '', 'running')
+  }
+  assert.is(registry.requests.length, 0)
 })
 
 test.run()
