@@ -1,5 +1,5 @@
 import { checkHooks, invalidOption, optionCheck, StrakeError } from '../errors/index.ts'
-import { decompress, type LayerEntry, packLayer } from '../layers/index.ts'
+import { compressionOf, decompress, type LayerEntry, packLayer } from '../layers/index.ts'
 import { type Descriptor, type Digest, hexOf, refNameAnnotation, type Store } from '../store/index.ts'
 import { type ImageData, readImage } from './image.ts'
 import { imageNameAnnotation } from './layout.ts'
@@ -182,8 +182,15 @@ async function* dockerEntries(store: Store, image: ImageData, tags: readonly Nam
     const path = layers[index] ?? ''
     if (layers.indexOf(path) !== index) continue
     // Docker before version 23 does not know zstd.
-    yield layer.mediaType.includes('zstd') ? await plainEntry(store, path, layer.digest) : await blobEntry(store, path, layer.digest)
+    yield (await isZstd(store, layer.digest)) ? await plainEntry(store, path, layer.digest) : await blobEntry(store, path, layer.digest)
   }
+}
+
+/** Whatever its media type says. */
+async function isZstd(store: Store, digest: Digest): Promise<boolean> {
+  await sizeOf(store, digest)
+  for await (const piece of await store.blobs.stream(digest)) return compressionOf(piece as Uint8Array) === 'zstd'
+  return false
 }
 
 /** A tar wants to know sizes beforehand: the layer is decompressed twice, and never held. */
