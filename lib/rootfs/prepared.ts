@@ -4,6 +4,9 @@ import { engineFileNames } from './mount-points.ts'
 const { MS, CLONE, MOUNT_ATTR } = flags
 const hardened = MS.MS_NOSUID | MS.MS_NODEV | MS.MS_NOEXEC
 
+/** Of the ids that a container usually has. One with fewer keeps what was set before. */
+const lastGroup = 65_535
+
 /** What of a container's file systems depends on nothing but these choices, so that it can be made ahead of time. */
 export interface PreparedSpec {
   /** `own`: a network namespace with nothing but loopback. `host`: the zygote's. */
@@ -101,10 +104,27 @@ function devices(spec: PreparedSpec): Op[] {
   ]
 }
 
+/** What Docker's containers have: any user may use ports below 1024 (ip(7)), and ping sockets (icmp(7)), whose groups must be mapped. */
+function networkSettings(hasGroups: boolean): Op[] {
+  const set = (name: string, text: string): Op => ({
+    op: 'write',
+    path: `${layout.newProc}/sys/net/ipv4/${name}`,
+    flags: flags.O.O_WRONLY,
+    data: Buffer.from(text),
+    tolerate: ['EINVAL', 'ENOENT'],
+  })
+  return [
+    set('ip_unprivileged_port_start', '0'),
+    set('ping_group_range', '0 0'),
+    ...(hasGroups ? [set('ping_group_range', `0 ${lastGroup}`)] : []),
+  ]
+}
+
 function makePrepared(spec: PreparedSpec): readonly Op[] {
   return [
     ...(spec.network === 'own' ? ([{ op: 'linkUp', name: 'lo' }] satisfies Op[]) : []),
     { op: 'mount', source: 'proc', target: layout.newProc, type: 'proc', flags: hardened },
+    ...(spec.network === 'own' ? networkSettings(spec.hasGroups) : []),
     ...spec.readonlyPaths.flatMap(makeReadonly),
     ...sysfs(spec.network),
     ...spec.maskedPaths.flatMap(mask),
