@@ -143,7 +143,7 @@ async function once(keys: readonly string[], context: BuildContext, carryOut: ()
 async function fromCaches(keys: readonly string[], context: BuildContext): Promise<CachedStep | undefined> {
   for (const cache of [context.cache, ...context.remoteCaches]) {
     for (const key of keys) {
-      const found = await cache.get(key)
+      const found = await cache.get(key, context.onNotice)
       if (found) return await remember(keys, found, context, cache === context.cache ? key : undefined)
     }
   }

@@ -46,7 +46,7 @@ export class BuildCache {
 
 export function parseStep(value: unknown): CachedStep | undefined {
   const { created, layer } = fieldsOf(value)
-  if (typeof created !== 'string') return undefined
+  if (typeof created !== 'string' || Number.isNaN(Date.parse(created))) return undefined
   if (layer === undefined) return { created }
   const { mediaType, digest, diffId, size } = fieldsOf(layer)
   if (typeof mediaType !== 'string' || !isDigest(digest) || !isDigest(diffId) || typeof size !== 'number') return undefined

@@ -26,7 +26,10 @@ export type BuildEvent =
     }
   /** An image that the step needs is pulled: how far each of its blobs is. */
   | { readonly type: 'pull'; readonly index: number; readonly name: string; readonly reference: string; readonly transfer: TransferEvent }
-  /** Something that a layer has is not in the unpacked files: a device node, an xattr that is not for a container to set. */
+  /**
+   * Something that a layer has is not in the unpacked files (a device node, an xattr that is not for a container to set), or a cache of `cacheFrom`, whose
+   * reference is the path then, is damaged and was passed over.
+   */
   | { readonly type: 'notice'; readonly index: number; readonly name: string; readonly path: string; readonly message: string }
   | { readonly type: 'log'; readonly index: number; readonly name: string; readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }
 

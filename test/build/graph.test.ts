@@ -1,45 +1,10 @@
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { type BuildEvent, type BuildOptions, buildImage, outlineOf, type Step } from '../../lib/build/index.ts'
+import { type BuildEvent, type BuildOptions, outlineOf, type Step } from '../../lib/build/index.ts'
 import { StrakeError } from '../../lib/errors/index.ts'
 import { ImageBuilder, image } from '../../lib/fluent/image-builder.ts'
-import { type ImageData, Images } from '../../lib/images/index.ts'
-import { registry } from '../../lib/index.ts'
-import { Store } from '../../lib/store/index.ts'
-import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
-import { type FakeCommand, FakeRuntime } from './fake-runtime.ts'
-
-interface Bench {
-  readonly runtime: FakeRuntime
-  readonly store: Store
-  build(app: { readonly steps: readonly Step[] }, options?: BuildOptions): Promise<ImageData>
-  /** The first words of the commands that were run, sorted. */
-  ran(): string[]
-}
-
-async function withBench(behave: FakeCommand, work: (bench: Bench) => Promise<void>): Promise<void> {
-  using directory = temporaryDirectory('graph')
-  const store = await Store.open(join(directory.path, 'store'))
-  const runtime = new FakeRuntime(store, behave)
-  await work({
-    runtime,
-    store,
-    build: async ({ steps }, options) => {
-      using _ = store.hold()
-      return await buildImage(steps, options ?? {}, runtime)
-    },
-    ran: () => runtime.commands.map(({ argv }) => argv[0] ?? '').sort(),
-  })
-  assert.is(runtime.left, 0, 'every layer was committed or discarded')
-  assert.equal(readdirSync(store.path('tmp')), [], 'nothing is left in tmp')
-  assert.equal(
-    readdirSync(store.path('locks')).filter((name) => name.startsWith('step-')),
-    [],
-    'no lock of a step is left',
-  )
-}
+import { withFakeBench } from './fake-bench.ts'
+import type { FakeCommand } from './fake-runtime.ts'
 
 async function failure(work: Promise<unknown>): Promise<StrakeError> {
   try {
@@ -75,7 +40,7 @@ const joined = (parts: readonly (typeof scratch)[]): typeof scratch =>
 
 test('independent branches are carried out at once', async () => {
   const meet = meeting(3)
-  await withBench(
+  await withFakeBench(
     async () => {
       await meet()
       return {}
@@ -98,7 +63,7 @@ test('no more of them than `parallel` says', async () => {
   }
   for (const parallel of [1, 2]) {
     most = 0
-    await withBench(behave, async ({ build, ran }) => {
+    await withFakeBench(behave, async ({ build, ran }) => {
       await build(joined(branches(5)), { parallel })
       assert.is(ran().length, 5)
       assert.is(most, parallel)
@@ -107,7 +72,7 @@ test('no more of them than `parallel` says', async () => {
 })
 
 test('a step that several branches begin with is carried out once: the same value, or an equal one', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build, ran }) => {
       const base = scratch.run(['base'])
@@ -118,7 +83,7 @@ test('a step that several branches begin with is carried out once: the same valu
   ))
 
 test('without a cache, too, equal steps of one build are carried out once, and those of the next one anew', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build, ran }) => {
       const app = joined([scratch.run(['same']), image('scratch').run(['same'])])
@@ -134,7 +99,7 @@ test('builds at the same time carry an equal step out once; the others wait for 
     await new Promise((resolve) => setTimeout(resolve, 50))
     return {}
   }
-  await withBench(slow, async ({ build, ran }) => {
+  await withFakeBench(slow, async ({ build, ran }) => {
     const cached: boolean[] = []
     const onProgress = (event: BuildEvent): void => {
       if (event.type === 'step' && event.index === 2) cached.push(event.cached)
@@ -147,7 +112,7 @@ test('builds at the same time carry an equal step out once; the others wait for 
 })
 
 test('a diamond of thirty stages: each once, and what joins them sees all of them', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build, ran }) => {
       const base = scratch.run(['base'])
@@ -166,7 +131,7 @@ test('the step that fails first is the failure; the others are ended, and their 
     await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
     return { exitCode: null, signal: 'SIGKILL' }
   }
-  await withBench(behave, async ({ build, ran }) => {
+  await withFakeBench(behave, async ({ build, ran }) => {
     const events: BuildEvent[] = []
     const app = joined([scratch.run(['bad']).run(['after-bad']), scratch.run(['patient']).run(['after-patient'])])
     const error = await failure(build(app, { parallel: 4, onProgress: (event) => events.push(event) }))
@@ -190,7 +155,7 @@ test('an abort ends every branch, and the steps that were finished stay', async 
     await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
     return { exitCode: null, signal: 'SIGKILL' }
   }
-  await withBench(behave, async ({ build, ran }) => {
+  await withFakeBench(behave, async ({ build, ran }) => {
     const base = scratch.run(['first'])
     const app = joined([base.run(['one']), base.run(['two'])])
     const error = await failure(build(app, { parallel: 4, signal: control.signal }))
@@ -202,7 +167,7 @@ test('an abort ends every branch, and the steps that were finished stay', async 
 })
 
 test('a chain that cannot be is refused before any step is carried out, wherever it is', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build, ran }) => {
       for (const bad of [scratch.run(['x']).from('scratch'), image().run(['x'])]) {
@@ -214,7 +179,7 @@ test('a chain that cannot be is refused before any step is carried out, wherever
   ))
 
 test('as many steps as an image may have are carried out in seconds, and one more is refused before any is', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build }) => {
       const many = (count: number): { readonly steps: readonly Step[] } => ({
@@ -244,7 +209,7 @@ test('as many steps as an image may have are carried out in seconds, and one mor
   ))
 
 test('builds that grow out of the same one have histories of their own', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build }) => {
       const base = scratch.env({ A: '1' })
@@ -262,7 +227,7 @@ test('builds that grow out of the same one have histories of their own', () =>
   ))
 
 test('thousands of builds one on the other: built, planned and written as a Dockerfile', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build }) => {
       const pile = Array.from({ length: 3000 }).reduce<typeof scratch>((below, _, at) => image(below).env({ A: String(at) }), scratch)
@@ -279,7 +244,7 @@ test('thousands of builds one on the other: built, planned and written as a Dock
   ))
 
 test('steps are counted over all branches, and each event says which it is of', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build }) => {
       const events: BuildEvent[] = []
@@ -295,7 +260,7 @@ test('steps are counted over all branches, and each event says which it is of', 
   ))
 
 test('options of the graph that are none are refused', () =>
-  withBench(
+  withFakeBench(
     () => ({}),
     async ({ build, ran }) => {
       const wrong = [
@@ -313,37 +278,5 @@ test('options of the graph that are none are refused', () =>
       assert.equal(ran(), [])
     },
   ))
-
-test('a cache in a registry: another store carries nothing out, has the same image, and no name of the cache stays behind', async () => {
-  using directory = temporaryDirectory('graph-registry')
-  await using server = await registry({ port: 0, root: join(directory.path, 'registry') })
-  const cacheTo = `${server.host}/caches/app:main`
-  const append: FakeCommand = ({ argv }) => ({ exitCode: argv[0] === 'bad' ? 1 : 0 })
-  const make = (last: string): typeof scratch => {
-    const part = scratch.copy({ f: 'x'.repeat(10_000) }, '/d/').run(['part'])
-    return scratch.copy({ g: 'own' }, '/').copy('/d', '/e/', { from: part }).run([last])
-  }
-  let digest = ''
-  await withBench(append, async ({ build, ran, store }) => {
-    digest = (await build(make('last'), { cacheTo, parallel: 2 })).digest
-    assert.equal(ran(), ['last', 'part'])
-    assert.is((await new Images(store).list()).length, 1, 'the image alone')
-  })
-  await withBench(append, async ({ build, ran, runtime, store }) => {
-    // The fake runtime cannot unpack: all layers but those of the changed step are taken as they are.
-    const built = await build(make('last'), { cacheFrom: [`${server.host}/caches/none:main`, cacheTo] })
-    assert.is(built.digest, digest)
-    assert.equal([ran(), runtime.opened], [[], 0])
-    for (const layer of built.layers) assert.ok(await store.blobs.has(layer.digest))
-    assert.is((await build(make('last'))).digest, digest, 'and knows it by itself from then on')
-  })
-  await withBench(append, async ({ build, ran }) => {
-    await build(make('last'), { cacheFrom: { reference: '127.0.0.1:1/nobody:there' } })
-    assert.equal(ran(), ['last', 'part'])
-  })
-  await withBench(append, async ({ build }) => {
-    assert.is((await failure(build(make('last'), { cacheTo: '127.0.0.1:1/nobody:there' }))).code, 'registry_unavailable')
-  })
-})
 
 test.run()
