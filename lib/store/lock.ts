@@ -89,6 +89,20 @@ function removeEmpty(path: string): void {
   }
 }
 
+/** Removes what contenders that are gone have left of a transient lock, and its directory if nobody is in it. */
+export function sweepLock(path: string): void {
+  try {
+    for (const name of readdirSync(path)) {
+      const owner = ownerIn(name)
+      if (owner !== undefined && !isAlive(owner)) rmSync(join(path, name), { force: true })
+    }
+    removeEmpty(path)
+  } catch (error) {
+    // Whoever left it last was quicker.
+    if (!failedWith(error, 'ENOENT')) throw error
+  }
+}
+
 function contenders(path: string): Contender[] {
   const found: Contender[] = []
   for (const name of readdirSync(path)) {

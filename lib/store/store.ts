@@ -7,7 +7,7 @@ import { Blobs } from './blobs.ts'
 import { failedWith, replaceFile } from './files.ts'
 import { storeError } from './full.ts'
 import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
-import { bakeryLock, type FileLock, type LockOptions, type Release } from './lock.ts'
+import { bakeryLock, type FileLock, type LockOptions, type Release, sweepLock } from './lock.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 import { formatIndex, Refs } from './refs.ts'
 import { Reserve } from './reserve.ts'
@@ -138,11 +138,14 @@ export class Store {
   }
 
   /**
-   * Removes what processes that are gone left in `tmp/` and, unfinished, in `snapshots/` and `cache/`. Resolves to the paths that could not be
-   * removed: trees with files of an ordinary user's sub-ids, which only an agent in that user namespace may delete.
+   * Removes what processes that are gone left in `tmp/` and, unfinished, in `snapshots/` and `cache/`, and their locks. Resolves to the paths that could not
+   * be removed: trees with files of an ordinary user's sub-ids, which only an agent in that user namespace may delete.
    */
   async sweep(): Promise<string[]> {
     const stubborn: string[] = []
+    // One of many of a kind has a dash in its name.
+    for (const each of await readdir(this.path('locks'), { withFileTypes: true }))
+      if (each.isDirectory() && each.name.includes('-')) sweepLock(this.path('locks', each.name))
     for (const directory of ['tmp', 'snapshots', 'cache', join('locks', 'holds'), join('locks', 'doomed')]) {
       for (const name of await readdir(join(this.root, directory))) {
         const owner = ownerIn(name)

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
-import { bakeryLock, isAlive, ownedName, ownerIn } from '../../lib/store/index.ts'
+import { bakeryLock, isAlive, ownedName, ownerIn, Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
 
@@ -48,6 +48,21 @@ test('the directory of a lock for a while goes with the last who leaves, and tho
   })
   await Promise.all(visits)
   assert.equal(readdirSync(directory.path), [])
+})
+
+test('opening a store removes the locks that the dead have left, not those of the living', async () => {
+  using directory = temporaryDirectory('lock')
+  const locks = join((await Store.open(directory.path)).root, 'locks')
+  const make = (lock: string, file: string): void => {
+    mkdirSync(join(locks, lock))
+    writeFileSync(join(locks, lock, file), '')
+  }
+  make('snapshot-dead', 'take.000000000001.999999999-1-00000000-1-x')
+  make('snapshot-alive', `take.000000000001.${ownedName()}`)
+  mkdirSync(join(locks, 'step-empty'))
+  await Store.open(directory.path)
+  const left = readdirSync(locks).filter((name) => name.includes('-'))
+  assert.equal(left, ['snapshot-alive'])
 })
 
 test('a lock is free again once its holder was killed, whatever it left behind', async () => {
