@@ -1,5 +1,5 @@
 import { StrakeError } from '../errors/index.ts'
-import type { Digest } from '../store/index.ts'
+import { algorithmOf, type Digest } from '../store/index.ts'
 import { Checked, compact } from './check.ts'
 import { hostPlatform, type Platform, platformFrom } from './platform.ts'
 
@@ -125,9 +125,12 @@ export function formatConfig(image: ImageConfig): Buffer {
   )
 }
 
-/** Each layer needs its diffID: without it nobody could tell whether its content is right. */
+/** Each layer needs its diffID: without it nobody could tell whether its content is right. It is compared by sha256, as everywhere. */
 export function checkLayerCount(config: ImageConfig, layers: number): void {
   if (config.diffIds.length !== layers) {
     throw new StrakeError('image_invalid', `the config names ${config.diffIds.length} layers, the manifest ${layers}`)
   }
+  const other = config.diffIds.find((each) => algorithmOf(each) !== 'sha256')
+  if (other !== undefined)
+    throw new StrakeError('image_invalid', `the diffID ${other} is of ${algorithmOf(other)}: only sha256 is supported`)
 }

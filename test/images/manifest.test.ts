@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import {
+  checkLayerCount,
   formatConfig,
   indexMediaType,
   manifestMediaType,
@@ -199,6 +200,11 @@ test('a key called __proto__ is a key', () => {
   const { Labels } = parseConfig(Buffer.from('{"config":{"Labels":{"__proto__":"x"}}}')).config
   assert.equal(Object.entries(Labels ?? {}), [['__proto__', 'x']])
   assert.is(Object.getPrototypeOf(Labels), Object.prototype)
+})
+
+test('a diffID that is not compared is refused by its algorithm, before anything is unpacked', () => {
+  const config = parseConfig(json({ rootfs: { diff_ids: [`sha512:${'0'.repeat(128)}`] } }))
+  assert.throws(() => checkLayerCount(config, 1), /sha512/)
 })
 
 test('platforms match by system, architecture, and variant where both have one', () => {

@@ -289,6 +289,7 @@ function ownType(bytes: Buffer): string | undefined {
     const value: unknown = JSON.parse(bytes.toString())
     if (typeof value !== 'object' || value === null) return undefined
     if ('mediaType' in value && typeof value.mediaType === 'string') return value.mediaType
+    if ('schemaVersion' in value && value.schemaVersion === 1) return 'application/vnd.docker.distribution.manifest.v1+json'
     return 'manifests' in value ? manifestTypes[0] : 'layers' in value ? manifestTypes[2] : undefined
   } catch {
     return undefined

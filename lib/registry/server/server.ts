@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { StrakeError } from '../../errors/index.ts'
 import { failedWith, Store } from '../../store/index.ts'
@@ -117,6 +118,9 @@ async function makeSecureServer(tls: NonNullable<RegistrySettings['tls']>, times
   const pem = (value: string | Uint8Array): string | Buffer => (typeof value === 'string' ? value : Buffer.from(value))
   const clients = tls.ca === undefined ? {} : { ca: pem(tls.ca), requestCert: true, rejectUnauthorized: true }
   try {
+    // OpenSSL takes a key of another kind than the certificate's, and then no client can connect.
+    if (!new X509Certificate(pem(tls.cert)).checkPrivateKey(createPrivateKey(pem(tls.key))))
+      throw new Error('the key is of another certificate')
     return createServer({ ...times, cert: pem(tls.cert), key: pem(tls.key), ...clients })
   } catch (cause) {
     throw new StrakeError('invalid_argument', `tls cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, {

@@ -176,6 +176,7 @@ const cases: readonly Case[] = [
     trick: manifestOf({ schemaVersion: 2 }, 'application/vnd.example+json'),
     codes: ['registry_protocol'],
   },
+  { name: "I05 Docker's schema 1 as JSON", trick: manifestOf({ schemaVersion: 1 }, 'application/json'), codes: ['image_invalid'] },
   {
     name: "I05 Docker's schema 1",
     trick: manifestOf({ schemaVersion: 1 }, 'application/vnd.docker.distribution.manifest.v1+prettyjws'),

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { inspect } from 'node:util'
@@ -141,8 +142,11 @@ test('with tls it speaks https only; with ca it wants a certificate of every cli
   await using f = await Fixture.start({ tls: { cert, key, ca } })
   assert.type(await ask(f.registry.url, { ca }), 'string')
   assert.is(await ask(f.registry.url, { ca, cert: clientCert, key: clientKey }), 200)
-  const error = await failure(Fixture.start({ tls: { cert, key: clientKey } }))
-  assert.is(error.code, 'invalid_argument')
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  for (const other of [clientKey, rsa]) {
+    const error = await failure(Fixture.start({ tls: { cert, key: other } }))
+    assert.is(error.code, 'invalid_argument')
+  }
 })
 
 test('close ends connections and uploads under way, and can be called twice', async () => {
