@@ -1,8 +1,12 @@
 import { StrakeError } from '../errors/index.ts'
 import type { Container } from './container.ts'
 
-/** Those that are not removed, by id. */
-export const all = new Map<string, Container>()
+const key: unique symbol = Symbol.for('strake.containers')
+const shared = globalThis as { [key]?: Map<string, Container> }
+shared[key] ??= new Map()
+
+/** Those that are not removed, by id. One map for all copies of this module in a thread: the package has one for `import` and one for `require`. */
+export const all = shared[key]
 
 export function findContainer(nameOrId: string): Container | undefined {
   for (const container of all.values()) if (container.name === nameOrId || container.id === nameOrId) return container

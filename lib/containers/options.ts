@@ -72,7 +72,7 @@ export interface ContainerOptions extends CommandOptions {
 
 /** What `start` adds. */
 export interface StartOptions extends ContainerOptions {
-  /** For people: letters, digits, `_`, `.`, `-`. Unique in this process. */
+  /** For people: letters, digits, `_`, `.`, `-`. Unique among the containers of this thread. */
   readonly name?: string | undefined
   /** In place of the image's command; a string goes to its shell. */
   readonly cmd?: string | readonly string[] | undefined

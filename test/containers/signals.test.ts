@@ -119,6 +119,10 @@ test('names are used once at a time, also by starts side by side', async () => {
   assert.is(made.length, 1)
   for (const attempt of attempts) if (attempt.status === 'rejected') assert.is(attempt.reason.code, 'name_in_use')
   assert.is(containers.get('one'), made[0])
+  // As of `require` beside `import`.
+  const copy = (await import(new URL('../../lib/containers/containers.ts?copy', import.meta.url).href)) as { containers: typeof containers }
+  assert.is.not(copy.containers, containers)
+  assert.is(copy.containers.get('one'), made[0])
   await made[0]?.remove()
   await (await built.start({ name: 'one', cmd: ['true'] })).remove()
   assert.equal(containers.list(), [])
