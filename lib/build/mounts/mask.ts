@@ -1,34 +1,59 @@
-/** A shorter text would be found where it is no secret. */
+/** A shorter value would be found where it is no secret: it counts where it stands as a word of its own. */
 const leastBytes = 4
+/** The same of a line of a value of several lines. */
+const leastLineBytes = 8
 /** A longer line is looked for in pieces, one after the other. */
 const pieceBytes = 1024
-const leastLineBytes = 8
 const stars = Buffer.from('***')
 const nothing = Buffer.alloc(0)
+const space = 0x20
 
-/** What is looked for of a value: all of it, and each longer line, since programs print line by line. */
-function patternsOf(value: Uint8Array): Buffer[] {
-  const text = Buffer.from(value).toString('latin1').trim()
-  const lines = text.split('\n').map((line) => line.trim())
-  const long = lines.length > 1 ? lines.filter((line) => line.length >= leastLineBytes) : []
-  return [text, ...long]
-    .filter((each) => each.length >= leastBytes)
-    .flatMap(piecesOf)
-    .map((each) => Buffer.from(each, 'latin1'))
+interface Pattern {
+  readonly bytes: Buffer
+  /** Found only where neither a letter nor a digit stands beside it. */
+  readonly isWord: boolean
 }
 
-/** Of about the same length, none of them short. */
-function piecesOf(text: string): string[] {
+/** White space of ASCII alone: other bytes may be part of a letter. */
+function trimmed(text: string): string {
+  return text.replace(/^[\t-\r ]+|[\t-\r ]+$/g, '')
+}
+
+/**
+ * What is looked for of a value: all of it, and each of its lines, since programs print line by line. A line of one byte, or without any letter or
+ * digit (a brace), says nothing.
+ */
+function patternsOf(value: Uint8Array): Pattern[] {
+  const text = trimmed(Buffer.from(value).toString('latin1'))
+  const lines = text.split('\n').map(trimmed)
+  const telling = lines.length > 1 ? lines.filter((line) => line.length > 1 && /[0-9A-Za-z\x80-\xff]/.test(line)) : []
+  return [
+    ...(text === '' ? [] : piecesOf(text, leastBytes)),
+    ...telling.flatMap((line): readonly Pattern[] => piecesOf(line, leastLineBytes)),
+  ]
+}
+
+/** Of about the same length, none of them short unless the text is: shorter than `least`, that is. */
+function piecesOf(text: string, least: number): Pattern[] {
+  const isWord = text.length < least
   const length = Math.ceil(text.length / Math.ceil(text.length / pieceBytes))
-  return Array.from({ length: Math.ceil(text.length / length) }, (_, index) => text.slice(index * length, (index + 1) * length))
+  return Array.from({ length: Math.ceil(text.length / length) }, (_, index) => ({
+    bytes: Buffer.from(text.slice(index * length, (index + 1) * length), 'latin1'),
+    isWord,
+  }))
+}
+
+/** Letters and digits of ASCII, and what other letters are made of in UTF-8. */
+function isOfWord(byte: number): boolean {
+  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || byte >= 0x80
 }
 
 /** Puts stars in the place of secrets in what a command prints. */
 export class Mask {
-  readonly #patterns: readonly Buffer[]
+  readonly #patterns: readonly Pattern[]
 
   constructor(values: readonly Uint8Array[]) {
-    this.#patterns = values.flatMap(patternsOf).sort((one, other) => other.length - one.length)
+    this.#patterns = values.flatMap(patternsOf).sort((one, other) => other.bytes.length - one.bytes.length)
   }
 
   get isEmpty(): boolean {
@@ -37,45 +62,71 @@ export class Mask {
 
   /** For one stream: gives what may be shown by now, and holds back what may be the start of a secret. */
   stream(): { add(data: Uint8Array): Buffer; end(): Buffer } {
-    let held: Buffer = nothing
-    return {
-      add: (data) => {
-        const { shown, rest } = this.#replace(Buffer.concat([held, data]))
-        const keep = this.#started(rest)
-        held = Buffer.from(rest.subarray(rest.length - keep))
-        return Buffer.concat([...shown, rest.subarray(0, rest.length - keep)])
-      },
-      end: () => {
-        const last = held
-        held = nothing
-        return last
-      },
-    }
+    return new MaskStream(this.#patterns)
+  }
+}
+
+class MaskStream {
+  readonly #patterns: readonly Pattern[]
+  #held: Buffer = nothing
+  /** The byte before those that are held. */
+  #before = space
+
+  constructor(patterns: readonly Pattern[]) {
+    this.#patterns = patterns
   }
 
-  #replace(bytes: Buffer): { readonly shown: readonly Buffer[]; readonly rest: Buffer } {
+  add(data: Uint8Array): Buffer {
+    const bytes = Buffer.concat([this.#held, data])
+    return this.#show(bytes, bytes.length - this.#started(bytes))
+  }
+
+  end(): Buffer {
+    return this.#show(this.#held, this.#held.length)
+  }
+
+  /** Of what begins before `decided` all is known: the first that begins counts, and the longest of those that begin there. */
+  #show(bytes: Buffer, decided: number): Buffer {
     const shown: Buffer[] = []
-    let rest = bytes
+    const places = this.#patterns.map(() => -1)
+    let at = 0
     for (;;) {
-      let at = -1
-      let found: Buffer | undefined
-      for (const pattern of this.#patterns) {
-        const here = rest.indexOf(pattern)
-        if (here < 0 || (at >= 0 && here >= at)) continue
-        at = here
-        found = pattern
+      let first = decided
+      let length = 0
+      for (const [index, pattern] of this.#patterns.entries()) {
+        if ((places[index] ?? 0) < at) places[index] = this.#find(pattern, bytes, at)
+        const place = places[index] ?? decided
+        if (place >= first) continue
+        first = place
+        length = pattern.bytes.length
       }
-      if (found === undefined) return { shown, rest }
-      shown.push(rest.subarray(0, at), stars)
-      rest = rest.subarray(at + found.length)
+      if (length === 0) break
+      shown.push(bytes.subarray(at, first), stars)
+      at = first + length
     }
+    const rest = Math.max(at, decided)
+    shown.push(bytes.subarray(at, rest))
+    this.#before = bytes[rest - 1] ?? this.#before
+    this.#held = Buffer.from(bytes.subarray(rest))
+    return Buffer.concat(shown)
   }
 
-  /** How many bytes at the end are the start of a pattern. */
+  /** Where a pattern is, from `at` on; past everything when it is nowhere. */
+  #find({ bytes: wanted, isWord }: Pattern, bytes: Buffer, at: number): number {
+    for (let place = bytes.indexOf(wanted, at); place >= 0; place = bytes.indexOf(wanted, place + 1)) {
+      const end = place + wanted.length
+      const joins = (inner: number | undefined, outer: number | undefined): boolean => isOfWord(inner ?? space) && isOfWord(outer ?? space)
+      if (!isWord) return place
+      if (!joins(wanted[0], bytes[place - 1] ?? this.#before) && !joins(wanted.at(-1), bytes[end])) return place
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  /** How many bytes at the end are the start of a pattern, or a word that may go on. */
   #started(bytes: Buffer): number {
     let most = 0
-    for (const pattern of this.#patterns) {
-      for (let length = Math.min(pattern.length - 1, bytes.length); length > most; length -= 1) {
+    for (const { bytes: pattern, isWord } of this.#patterns) {
+      for (let length = Math.min(isWord ? pattern.length : pattern.length - 1, bytes.length); length > most; length -= 1) {
         if (bytes.subarray(bytes.length - length).equals(pattern.subarray(0, length))) most = length
       }
     }

@@ -129,11 +129,43 @@ test('a mask finds secrets however the output is cut, and leaves the rest as it 
   }
 })
 
-test('a mask finds the lines of a longer secret, and not every letter of a short one', () => {
-  const key = Buffer.from('-----BEGIN KEY-----\nMIIEowIBAAKCAQEA\n-----END KEY-----\n')
-  const stream = new Mask([key, Buffer.from('abc')]).stream()
-  assert.is(stream.add(Buffer.from('abc\nMIIEowIBAAKCAQEA\n')).toString(), 'abc\n***\n')
-  assert.ok(new Mask([Buffer.from('no')]).isEmpty)
+function masked(values: readonly string[], text: string, size = text.length): string {
+  const stream = new Mask(values.map((each) => Buffer.from(each))).stream()
+  const bytes = Buffer.from(text)
+  const shown: Buffer[] = []
+  for (let at = 0; at < bytes.length; at += size) shown.push(stream.add(bytes.subarray(at, at + size)))
+  return Buffer.concat([...shown, stream.end()]).toString()
+}
+
+test('a mask finds all of a secret and its lines; of a short one every word, and not its letters in others', () => {
+  const key = '-----BEGIN KEY-----\nMIIEowIBAAKCAQEA\nshort1=\n{\n}\n-----END KEY-----\n'
+  const cases: [values: readonly string[], text: string, shown: string][] = [
+    [[key], 'x MIIEowIBAAKCAQEA\nMIIEowIBAAKCAQEAx\n', 'x ***\n***x\n'],
+    [[key], `${key}{\n}\n`, '***\n{\n}\n'],
+    [[key], 'short1= xshort1= (short1=)', '*** xshort1= (***)'],
+    [['123'], 'it is 123, 1234, 0123 and 123', 'it is ***, 1234, 0123 and ***'],
+    [['123'], '123', '***'],
+    [['7'], '7 77 7', '*** 77 ***'],
+    [['no'], 'no node "no" k=no\n', '*** node "***" k=***\n'],
+    [['voil\u00e0\n'], 'voil\u00e0!', '***!'],
+    [['abcdef1\nghijkl2\n'], 'got abcdef1\ngot ghijkl2\nabcdef12', 'got ***\ngot ***\nabcdef12'],
+    [['abcd', 'abcdefgh'], 'abcd abcdefgh abcdefg', '*** *** ***efg'],
+    [[' ', '\n'], 'a b\n', 'a b\n'],
+  ]
+  for (const [values, text, shown] of cases)
+    for (let size = 1; size <= text.length; size += 1)
+      assert.is(masked(values, text, size), shown, `${values} in ${text}, pieces of ${size}`)
+  assert.ok(new Mask([Buffer.from(' \n')]).isEmpty)
 })
+
+test('a short secret is in neither log nor error', () =>
+  withBench(async ({ build }) => {
+    for (const short of ['123', 'abcdef1\nghijkl2\n', '7']) {
+      const command = 'while read l; do echo "got $l"; done < /run/secrets/t; cat /run/secrets/t; exit 1'
+      const error = await failure(build(host.run(command, { mounts: [secret('t')], secrets: { t: short } })))
+      for (const word of short.trim().split('\n'))
+        assert.not.match(`${error.message.split('exit code')[1]} ${String(error.details?.log)}`, new RegExp(`\\b${word}\\b`))
+    }
+  }))
 
 test.run()
