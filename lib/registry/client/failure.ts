@@ -92,7 +92,7 @@ const hints: Partial<Record<ErrorCode, string>> = {
 }
 
 const hintsByStatus: Readonly<Record<number, string>> = {
-  405: 'the registry does not do that for anybody',
+  405: 'it is the same for every user: the registry does not do that, or not while something else is there',
   413: 'it is more than the registry, or a proxy before it, takes at once; { chunkSize } sends a blob in several requests',
 }
 
