@@ -117,19 +117,24 @@ test('a URL is downloaded: by its name into a directory, else as the destination
     await withServer(
       (request, response) => {
         if (request.url === '/moved') return response.writeHead(302, { location: '/tool' }).end()
-        if (request.url === '/named') response.setHeader('content-disposition', 'attachment; filename="real name"')
+        if (request.url?.startsWith('/named')) response.setHeader('content-disposition', 'attachment; filename="real name"')
         response.setHeader('last-modified', 'Thu, 01 Jan 1970 00:16:40 GMT')
         response.end(request.url?.startsWith('/a.tgz') ? archive : `from ${request.url}`)
       },
       async (url) => {
         const built = await build(
-          scratch.add(`${url}/tool?x=1`, '/bin/').add(`${url}/moved`, '/elsewhere', { chmod: 0o755 }).add(`${url}/named`, '/'),
+          scratch
+            .add(`${url}/tool?x=1`, '/bin/')
+            .add(`${url}/moved`, '/elsewhere', { chmod: 0o755 })
+            .add(`${url}/named`, '/')
+            .add(`${url}/named/`, '/'),
         )
         assert.is(await read(built, 'bin/tool'), 'from /tool?x=1')
         assert.is((await stat(built, 'bin/tool'))?.[0], 0o600)
         assert.is(await read(built, 'elsewhere'), 'from /tool')
         assert.is((await stat(built, 'elsewhere'))?.[0], 0o755)
-        assert.ok(await read(built, 'real name'))
+        // What a server calls it counts where the URL has no name.
+        assert.equal([await read(built, 'named'), await read(built, 'real name')], ['from /named', 'from /named/'])
         assert.equal(await paths(await build(scratch.add(`${url}/a.tgz`, '/'))), ['a.tgz'])
         assert.equal(await paths(await build(scratch.add(`${url}/a.tgz`, '/', { keepArchives: false }))), ['d/', 'd/f', 'd/hard', 'link'])
         assert.is((await failure(build(scratch.add(`${url}/`, '/dir/')))).code, 'invalid_argument')
@@ -163,6 +168,35 @@ test('the content of a URL decides, and no header; with a checksum nothing is as
         assert.equal([wrong.code, wrong.details?.expected], ['digest_mismatch', checksum])
       },
     )
+  }))
+
+test('a URL of any port is asked for, and what is compressed for the way is the file', () =>
+  withBench(async ({ build, read }) => {
+    const file = randomBytes(200_000)
+    const listener: RequestListener = (request, response) => {
+      if (request.url === '/plain') return response.end(file)
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(file).subarray(0, request.url === '/cut' ? 1000 : undefined))
+    }
+    await withServer(listener, async (url) => {
+      const digest = `sha256:${createHash('sha256').update(file).digest('hex')}`
+      for (const name of ['plain', 'zipped']) await build(scratch.add(`${url}/${name}`, '/', { checksum: digest }))
+      assert.is((await failure(build(scratch.add(`${url}/cut`, '/')))).code, 'download_failed')
+    })
+    // Ports that browsers do not go to: the first of them that is free here.
+    for (const port of [6000, 6665, 6666, 6667, 6668, 6669, 10080]) {
+      const server = createServer((_, response) => response.end('x'))
+      const isOpen = await new Promise<boolean>((done) =>
+        server.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true)),
+      )
+      if (!isOpen) continue
+      try {
+        assert.is(await read(await build(scratch.add(`http://127.0.0.1:${port}/f`, '/')), 'f'), 'x')
+      } finally {
+        await new Promise((done) => server.close(done))
+      }
+      return
+    }
+    return skip('every port that browsers do not go to is taken')
   }))
 
 test('a URL that cannot be had: its status, a connection that breaks off, an abort', () =>
