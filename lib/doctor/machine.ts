@@ -19,6 +19,7 @@ export interface Machine {
   stat(path: string): Promise<{ readonly mode: number; readonly uid: number } | undefined>
   /** The magic number of the file system (statfs(2)); undefined where there is no such file. */
   fileSystem(path: string): Promise<number | undefined>
+  /** May this process read and write the file, or use the directory and make files in it? */
   isWritable(path: string): Promise<boolean>
   which(command: string): string | undefined
   /** What a command prints; empty where it fails. */
@@ -52,7 +53,10 @@ export function thisMachine(): Machine {
     read: (path) => orNothing(readFile(path, 'utf8')),
     stat: (path) => orNothing(stat(path)),
     fileSystem: async (path) => (await orNothing(statfs(path)))?.type,
-    isWritable: async (path) => (await orNothing(access(path, constants.W_OK | constants.X_OK).then(() => true))) ?? false,
+    isWritable: async (path) => {
+      const needed = constants.R_OK | constants.W_OK | ((await orNothing(stat(path)))?.isDirectory() === true ? constants.X_OK : 0)
+      return (await orNothing(access(path, needed).then(() => true))) ?? false
+    },
     which,
     output: (file, args) =>
       new Promise((resolve) => void execFile(file, args, { timeout: 5000 }, (error, stdout) => resolve(error ? '' : stdout))),

@@ -1,10 +1,11 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { Blobs } from './blobs.ts'
 import { failedWith, replaceFile } from './files.ts'
+import { foreignHint } from './foreign.ts'
 import { storeError } from './full.ts'
 import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
 import { bakeryLock, type FileLock, type LockOptions, type Release, sweepLock } from './lock.ts'
@@ -22,7 +23,9 @@ const directories: readonly StoreDirectory[] = ['content', 'snapshots', 'contain
 export function defaultRoot(env: NodeJS.ProcessEnv = process.env): string {
   if (env.STRAKE_ROOT) return resolve(env.STRAKE_ROOT)
   if (process.getuid?.() === 0) return '/var/lib/strake'
-  return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'strake')
+  // One that is relative is to be ignored (XDG Base Directory Specification).
+  const { XDG_DATA_HOME: data = '' } = env
+  return join(isAbsolute(data) ? data : join(homedir(), '.local', 'share'), 'strake')
 }
 
 export interface StoreOptions {
@@ -79,7 +82,7 @@ export class Store {
       throw new StrakeError(
         'store_invalid',
         `the store ${store.root} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { hint: 'set STRAKE_ROOT to a directory that you may write to', cause },
+        { hint: foreignHint(store.root, cause) ?? 'set STRAKE_ROOT to a directory that you may write to', cause },
       )
     }
     if (store.unsynced.hasOlder())

@@ -73,7 +73,7 @@ async function runMapper(command: string, args: readonly string[]): Promise<void
   }
   if (exit.code === 0) return
   throw new StrakeError('kernel_refused', `${command} refused the map: ${words || `exit code ${exit.code}`}.`, {
-    hint: 'Look at /etc/subuid and /etc/subgid, and that newuidmap and newgidmap are set-uid root.',
+    hint: 'Run `await doctor()`: it looks at /etc/subuid, /etc/subgid and the rights of newuidmap and newgidmap, and tells the command that mends them.',
     details: { op: 'idMap', errno: 'EPERM', exitCode: exit.code },
   })
 }

@@ -213,9 +213,26 @@ const lacks: readonly Lack[] = [
   },
   {
     what: 'a store of somebody else',
-    machine: machine({ stat: async () => ({ mode: 0o40755, uid: 0 }) }),
+    machine: machine({ stat: async () => ({ mode: 0o40755, uid: 0 }), isWritable: async () => false }),
     check: 'store',
-    fix: /sudo chown -R 1000 \/home\/me\/store/,
+    fix: /^sudo find '\/home\/me\/store' -uid 0 -exec chown -h 1000 \{\} \+/,
+    needed: true,
+  },
+  {
+    what: 'a store that root has used once',
+    machine: machine({
+      stat: async (path) => ({ mode: 0o40755, uid: path.endsWith('index.json') ? 0 : 1000 }),
+      isWritable: async (path) => !path.endsWith('index.json'),
+    }),
+    check: 'store',
+    fix: /^sudo find .* -uid 0 -exec chown -h 1000/,
+    needed: true,
+  },
+  {
+    what: 'a store of an ordinary user, for root',
+    machine: machine({ uid: 0 }),
+    check: 'store',
+    fix: /of root’s own/,
     needed: true,
   },
   {
@@ -256,6 +273,11 @@ for (const lack of lacks) {
     assert.match(report.fix ?? '', lack.fix)
   })
 }
+
+test('a store of somebody else that everybody may use is a store', async () => {
+  const open = machine({ stat: async () => ({ mode: 0o40777, uid: 0 }) })
+  assert.equal((await ask({ machine: open }))('store').ok, true)
+})
 
 test('AppArmor’s restriction is none for a Node that has a profile, nor for root; file capabilities do as well as setuid', async () => {
   const restricted = { '/proc/sys/kernel/apparmor_restrict_unprivileged_userns': '1\n' }

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { foreignHint } from '../../lib/store/foreign.ts'
 import { type Descriptor, defaultRoot, digestOf, ownedName, Store } from '../../lib/store/index.ts'
 import { testAs } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
@@ -36,6 +37,17 @@ test('the root comes from STRAKE_ROOT, else from the user', () => {
   assert.is(defaultRoot({ STRAKE_ROOT: '/x/y' }), '/x/y')
   const expected = process.getuid?.() === 0 ? '/var/lib/strake' : '/data/strake'
   assert.is(defaultRoot({ XDG_DATA_HOME: '/data' }), expected)
+  assert.is(defaultRoot({ XDG_DATA_HOME: 'data' }), defaultRoot({}))
+})
+
+test('what somebody else has made in a store is told with the command that gives it back', () => {
+  const refused = (path: string): Error => Object.assign(new Error('no'), { code: 'EACCES', path })
+  const hint = foreignHint('/a store', refused('/'))
+  if (process.geteuid?.() === 0) assert.is(hint, undefined)
+  else assert.match(hint ?? '', /uid 0.* sudo find '\/a store' -uid 0 -exec chown -h \d+ \{\} \+$/)
+  using directory = temporaryDirectory('store')
+  assert.is(foreignHint('/a store', refused(directory.path)), undefined)
+  assert.is(foreignHint('/a store', new Error('another')), undefined)
 })
 
 test('a place that cannot be a store is refused with what to do', async () => {

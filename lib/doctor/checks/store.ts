@@ -1,5 +1,6 @@
 import path from 'node:path'
-import { bad, type Check, good } from '../check.ts'
+import { takeOverCommand } from '../../store/index.ts'
+import { bad, type Check, type CheckResult, good } from '../check.ts'
 import { isKernel, type Machine, sudo } from '../machine.ts'
 
 /** Magic numbers of statfs(2) whose file systems cannot hold what containers write. */
@@ -37,6 +38,25 @@ async function existing(machine: Machine, root: string): Promise<string> {
   for (let at = root; ; at = path.dirname(at)) if (at === path.dirname(at) || (await machine.stat(at))) return at
 }
 
+/** What calls read and write in a store; `` is the store itself. */
+const used = [
+  '',
+  'cache',
+  'containers',
+  'content',
+  'content/blobs',
+  'content/index.json',
+  'ids.json',
+  'locks',
+  'snapshots',
+  'tmp',
+  'volumes',
+]
+
+function unwritable(place: string): CheckResult {
+  return bad(`${place} cannot be written to`, 'Set STRAKE_ROOT to a directory that you may write to: export STRAKE_ROOT=$HOME/strake')
+}
+
 /** The place where images and containers are kept. */
 export function storeChecks(machine: Machine, root: string): readonly Check[] {
   return [
@@ -44,15 +64,22 @@ export function storeChecks(machine: Machine, root: string): readonly Check[] {
       name: 'store',
       run: async () => {
         const place = await existing(machine, root)
-        const owner = (await machine.stat(place))?.uid
-        if (place === root && owner !== machine.uid) {
+        if (place !== root) return (await machine.isWritable(place)) ? good(`${root} (not made yet)`) : unwritable(place)
+        const owner = (await machine.stat(root))?.uid
+        // What root writes in the store of another is root's from then on.
+        if (machine.uid === 0 && owner !== 0) {
+          return bad(`${root} belongs to uid ${owner}, who could not use it any more`, 'Set STRAKE_ROOT to a directory of root’s own.')
+        }
+        for (const each of used.map((name) => path.join(root, name))) {
+          const found = await machine.stat(each)
+          if (found === undefined || (await machine.isWritable(each))) continue
+          if (found.uid === machine.uid) return unwritable(each)
           return bad(
-            `${root} belongs to uid ${owner}`,
-            `Set STRAKE_ROOT to a directory of your own, or: ${sudo(machine)}chown -R ${machine.uid} ${root}`,
+            `${each} belongs to uid ${found.uid}, and this user may not use it`,
+            `${sudo(machine)}${takeOverCommand(root, found.uid, machine.uid)} (or set STRAKE_ROOT to a directory of your own)`,
           )
         }
-        if (await machine.isWritable(place)) return good(place === root ? root : `${root} (not made yet)`)
-        return bad(`${place} cannot be written to`, 'Set STRAKE_ROOT to a directory that you may write to: export STRAKE_ROOT=$HOME/strake')
+        return good(root)
       },
     },
     {
