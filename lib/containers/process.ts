@@ -6,7 +6,7 @@ import { after, Input, Output, parseLimit, parseTimeout, type WindowSize } from 
 import { type Child, type ChildExit, type SignalName, signalNumber } from '../zygote/index.ts'
 import { checkOptions } from './check.ts'
 import type { CommandOptions } from './options.ts'
-import { explainStart, type Whereabouts } from './start-error.ts'
+import { explainStart, lost, type Whereabouts } from './start-error.ts'
 import { encodeResize } from './terminal.ts'
 
 /** What a process used. Times in milliseconds, memory in bytes. */
@@ -323,11 +323,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
         throw launched.explain ? await launched.explain(error) : error
       }
       if (startError !== undefined) onNotStarted(startError)
-      if (exit.lost) {
-        throw new StrakeError('zygote_lost', 'The process that held the container was killed, and the container with it.', {
-          hint: 'Start it again.',
-        })
-      }
+      if (exit.lost) throw lost(launched.where())
       return this.#resultOf(exit, oomKilled, usage, performance.now() - begin)
     } catch (error) {
       this.#hasEnded = true

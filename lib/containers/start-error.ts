@@ -75,6 +75,17 @@ function badDirectory(errno: unknown, cwd: string, isAsked: boolean, cause: Stra
   })
 }
 
+/** Of a command whose agent ended before it. */
+export function lost({ place }: Whereabouts): StrakeError {
+  return place === 'container'
+    ? new StrakeError('zygote_lost', 'The process that held the container was killed, and the container with it.', {
+        hint: 'Start it again.',
+      })
+    : new StrakeError('zygote_lost', 'The process that held the namespaces has ended, and the command with it.', {
+        hint: 'Make them again: ns({ … }). A call that closes its files, kills it or lets it open none ends it.',
+      })
+}
+
 /** An op that failed, in the words of who gave the command. `cwd` is that of the options. */
 export function explainStart(error: unknown, argv: readonly string[], cwd: string | undefined, where: () => Whereabouts): unknown {
   if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
