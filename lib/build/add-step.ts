@@ -3,7 +3,7 @@ import { invalidArgument } from './argument.ts'
 import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts'
 import { carryOutCopy, destinationOf, isDirectoryName, type PlannedCopy, planCopy } from './copy.ts'
 import { fileEntries, layerOf, upperLayer } from './file-layer.ts'
-import { archiveEntries, isArchive } from './files/archive.ts'
+import { archiveDamaged, archiveEntries, isArchive } from './files/archive.ts'
 import { type Download, download } from './files/download.ts'
 import { type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
 import { fetchGit, type GitFiles, gitCommit } from './files/git.ts'
@@ -136,6 +136,10 @@ class AddInput implements FileSource {
   }
 }
 
+function archiveNames({ name, entries }: SourceMatch, { archives }: Planned): readonly string[] {
+  return entries.some((entry) => archives.has(entry)) ? [textPath(name)] : []
+}
+
 /** What the image has to say about an add: whose the files are, and whether the destination is a directory. */
 interface Target {
   readonly owner: Owner | undefined
@@ -187,21 +191,23 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
     },
     async carryOut() {
       const { runtime, options, epoch } = context
+      // What only shows when it is unpacked (a hard link to nothing, say) is an archive's, too: nothing else that is added has it.
+      const addedLayer = (entries: AsyncIterable<LayerEntry>) =>
+        layerOf(entries, stage, context).catch((error: unknown) => {
+          throw archiveDamaged(planned.matches.flatMap((match) => archiveNames(match, planned)).join(', '), error)
+        })
       const planned = await input.planned()
       const { signal } = options
       if (link) {
         const owner = chown === null ? undefined : numericOwner(chown)
-        return await layerOf(
-          entriesOf(step, planned, input, { owner, isDirectory: isDirectoryName(destination), isThere: false }, workdir, context),
-          stage,
-          context,
-        )
+        const target = { owner, isDirectory: isDirectoryName(destination), isThere: false }
+        return await addedLayer(entriesOf(step, planned, input, target, workdir, context))
       }
       const layer = await runtime.openLayer(snapshotsOf(stage), { signal })
       try {
         const agent = await layer.agent()
         const target = await lookAt(step, new RootPaths(agent), workdir)
-        if (planned.archives.size > 0) return await layerOf(entriesOf(step, planned, input, target, workdir, context), stage, context)
+        if (planned.archives.size > 0) return await addedLayer(entriesOf(step, planned, input, target, workdir, context))
         const upper = new Upper(new RootPaths(agent), {
           owner: target.owner,
           chmod: step.chmod,

@@ -1,4 +1,5 @@
 import { isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
+import { maxUserId } from '../ids/index.ts'
 
 /** Longest text that an argument of a step may hold, in bytes of UTF-8. */
 const maxTextBytes = 1 << 20
@@ -66,5 +67,8 @@ export function checkMilliseconds(argument: string, value: unknown): number {
 export function checkUser(argument: string, value: unknown): string {
   const text = checkWord(argument, typeof value === 'number' ? String(value) : value)
   if (!/^[^\s:]+(:[^\s:]+)?$/.test(text)) throw invalidArgument(argument, `must be a user or user:group, not ${JSON.stringify(text)}`)
+  for (const each of text.split(':'))
+    if (/^[-+]?\d+$/.test(each) && !(Number(each) >= 0 && Number(each) <= maxUserId))
+      throw invalidArgument(argument, `must have ids from 0 to ${maxUserId}, not ${each}`)
   return text
 }

@@ -107,7 +107,7 @@ export class ContextFiles implements AsyncDisposable {
     this.#signal = signal
   }
 
-  /** Rejects with `context_invalid`; for a tar also as layers that come from elsewhere: `layer_invalid`, `path_escapes`, `limit_exceeded`. */
+  /** Rejects with `context_invalid`; for a tar also as layers that come from elsewhere do, with `path_escapes`, `limit_exceeded`. */
   open(input: ContextInput = process.cwd()): Promise<FileSource> {
     const opened = this.#opened.get(input) ?? this.#open(input)
     this.#opened.set(input, opened)
@@ -150,8 +150,17 @@ export class ContextFiles implements AsyncDisposable {
       return await this.#unpackInto(layer, await streamOf(tar))
     } catch (error) {
       await layer.discard()
-      if (error instanceof StrakeError) throw error
-      throw new StrakeError('context_invalid', `the tar of the build context cannot be read`, { cause: error })
+      if (error instanceof StrakeError && error.code !== 'layer_invalid') throw error
+      const path = typeof tar === 'string' ? tar : undefined
+      const why = error instanceof StrakeError ? `: ${error.message.split('\n')[0]}` : ''
+      throw new StrakeError(
+        'context_invalid',
+        `the tar of the build context${path === undefined ? '' : `, ${path},`} cannot be read${why}`,
+        {
+          cause: error,
+          details: { ...(error instanceof StrakeError ? error.details : {}), ...(path === undefined ? {} : { path }) },
+        },
+      )
     }
   }
 

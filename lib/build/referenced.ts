@@ -1,5 +1,5 @@
 import { type ErrorCode, StrakeError } from '../errors/index.ts'
-import { type ImageData, Images, matchesPlatform, parseReference } from '../images/index.ts'
+import { formatPlatform, type ImageData, Images, matchesPlatform, parseReference } from '../images/index.ts'
 import { pullImage } from '../registry/index.ts'
 import type { BuildContext } from './context.ts'
 
@@ -13,8 +13,9 @@ const refusals: readonly ErrorCode[] = ['registry_unauthorized', 'registry_denie
 export async function referencedImage(reference: string, context: BuildContext): Promise<ImageData> {
   const { pull = 'missing' } = context.options
   const images = new Images(context.runtime.store)
-  if (pull === 'never') return await images.get(reference, { platform: context.platform })
-  const found = await localImage(images, reference, context)
+  const { found, other } = await localImage(images, reference, context)
+  if (pull === 'never' && other) throw new StrakeError('image_not_found', other.message, { hint: other.hint, details: { reference } })
+  if (pull === 'never') return found ?? (await images.get(reference, { platform: context.platform }))
   // What is named by its content alone is in no registry, or the same there.
   if (found && (pull === 'missing' || isContent(reference))) return found
   if (isContent(reference)) return await images.get(reference)
@@ -23,21 +24,33 @@ export async function referencedImage(reference: string, context: BuildContext):
     return await pulled(reference, context)
   } catch (error) {
     if (pull === 'always' || !(error instanceof StrakeError) || !refusals.includes(error.code)) throw error
-    throw new StrakeError(
-      'image_not_found',
-      `there is no image ${JSON.stringify(reference)} in the store, and it could not be pulled: ${error.message}`,
-      { cause: error, hint: hintFor(reference, error), details: { ...error.details, reference, reason: error.code } },
-    )
+    const missing = other?.message ?? `there is no image ${JSON.stringify(reference)} in the store`
+    throw new StrakeError('image_not_found', `${missing}, and it could not be pulled: ${error.message}`, {
+      cause: error,
+      hint: other?.hint ?? hintFor(reference, error),
+      details: { ...error.details, reference, reason: error.code },
+    })
   }
 }
 
-/** Undefined, too, where what is there is for another platform than the build asks for. */
-async function localImage(images: Images, reference: string, { platform }: BuildContext): Promise<ImageData | undefined> {
+interface LocalImage {
+  readonly found?: ImageData | undefined
+  /** What is to be said of an image of that name which is not for the platform that the build asks for. */
+  readonly other?: { readonly message: string; readonly hint: string | undefined }
+}
+
+async function localImage(images: Images, reference: string, { platform }: BuildContext): Promise<LocalImage> {
   try {
     const found = await images.find(reference, { platform })
-    return found && platform !== undefined && !matchesPlatform(found.platform, platform) ? undefined : found
+    if (!found || platform === undefined || matchesPlatform(found.platform, platform)) return { found }
+    const [has, wanted] = [formatPlatform(found.platform), formatPlatform(platform)]
+    const message = `the image ${JSON.stringify(reference)} of the store is for ${has}, not for ${wanted}`
+    return {
+      other: { message, hint: 'leave out the platform to take the image that is there, or name one that a registry has for the other' },
+    }
   } catch (error) {
-    if (error instanceof StrakeError && error.code === 'image_not_found') return undefined
+    if (error instanceof StrakeError && error.code === 'image_not_found')
+      return { other: { message: error.message.split('\n')[0] ?? '', hint: error.hint } }
     throw error
   }
 }

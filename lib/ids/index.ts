@@ -1,5 +1,5 @@
 export { type IdMap, type IdMapping, idCount, idMapArguments, idMapText, parseIdMap, toInside, toOutside } from './map.ts'
-export { type GroupEntry, type PasswdEntry, parseGroup, parsePasswd } from './passwd.ts'
+export { type GroupEntry, maxUserId, type PasswdEntry, parseGroup, parsePasswd } from './passwd.ts'
 export { ownerOf, type PrivateUsers, sameIds } from './private.ts'
 export { type IdMachine, type IdRange, type IdRangeOptions, idRange, which } from './range.ts'
 export { chooseRootRange, rangeSize } from './root-range.ts'

@@ -34,10 +34,15 @@ interface Pending {
  * Walks a tar, entry by entry, in flat memory: ustar, PAX, GNU long names, all four GNU sparse forms, base-256 numbers. Every oddity has an
  * outcome: `layer_invalid` for what is not a well-formed archive, `limit_exceeded` for what asks for too much. Only files have content: the size
  * of any other entry says nothing of what follows (POSIX.1-2017 pax, "ustar Interchange Format"; a directory's, a hard link's), as GNU tar and Docker
- * have it. The archive must end with two blocks of zeroes, and nothing but zeroes may follow.
+ * have it. The archive must end with two blocks of zeroes, and nothing but zeroes may follow, unless `ignoresTail`: then what follows them plays no part,
+ * as GNU tar has it.
  */
-export async function* walkTar(stream: ByteStream, limits: Partial<LayerLimits> = {}): AsyncGenerator<TarEntry, void, void> {
-  const walker = new Walker(new ByteSource(stream), withDefaults(limits))
+export async function* walkTar(
+  stream: ByteStream,
+  limits: Partial<LayerLimits> = {},
+  { ignoresTail = false }: { readonly ignoresTail?: boolean } = {},
+): AsyncGenerator<TarEntry, void, void> {
+  const walker = new Walker(new ByteSource(stream), withDefaults(limits), ignoresTail)
   try {
     for (let entry = await walker.next(); entry !== undefined; entry = await walker.next()) yield entry
   } finally {
@@ -56,15 +61,17 @@ const plainTypes: ReadonlySet<number> = new Set(Buffer.from('0123456'))
 export class Walker {
   readonly #source: ByteSource
   readonly #limits: LayerLimits
+  readonly #ignoresTail: boolean
   readonly #global = new Map<string, Buffer>()
   /** Bytes of the current entry's body and its padding that nobody has read yet. */
   #left = 0
   #padding = 0
   #entries = 0
 
-  constructor(source: ByteSource, limits: LayerLimits) {
+  constructor(source: ByteSource, limits: LayerLimits, ignoresTail = false) {
     this.#source = source
     this.#limits = limits
+    this.#ignoresTail = ignoresTail
   }
 
   async close(): Promise<void> {
@@ -119,7 +126,7 @@ export class Walker {
     if (second === undefined || !isZero(second))
       throw layerInvalid('the archive ends with a single block of zeroes: it is damaged or was cut short')
     for (let rest = await this.#source.some(1 << 20); rest !== undefined; rest = await this.#source.some(1 << 20)) {
-      if (!isZero(rest)) throw layerInvalid('the archive has data after its end mark')
+      if (!this.#ignoresTail && !isZero(rest)) throw layerInvalid('the archive has data after its end mark')
       if (this.#source.position > this.#limits.layerBytes) throw limitExceeded('layerBytes', this.#limits.layerBytes, 'bytes of the layer')
     }
     return undefined

@@ -131,6 +131,18 @@ test('an aborted build ends the pull, and a wrong policy is refused', async () =
   assert.is((await failure(image('app:1').build({ pull: 'often' as 'always' }))).code, 'invalid_argument')
 })
 
+test('an image of the store that is for another platform is told as such, whether a registry may be asked or not', async () => {
+  const name = '127.0.0.1:1/here:1'
+  await image('scratch').build({ tag: name })
+  for (const pull of ['missing', 'never'] as const) {
+    const error = await failure(image(name).build({ platform: 'linux/s390x', pull }))
+    assert.is(error.code, 'image_not_found')
+    assert.match(error.message, `the image "${name}" of the store is for linux/`)
+    assert.match(error.message, 'not for linux/s390x')
+    assert.match(error.hint ?? '', 'leave out the platform')
+  }
+})
+
 test('a platform that the registry does not have is told as such', async () => {
   await using served = await registry({ root: roots.served })
   const error = await failure(image(`${served.host}/app:1`).build({ platform: 'linux/s390x' }))

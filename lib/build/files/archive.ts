@@ -18,6 +18,16 @@ function unreadable(name: string, error: StrakeError): StrakeError {
   })
 }
 
+/** What is wrong with the bytes of an archive, as a failure of the archive that somebody named. */
+export function archiveDamaged(name: string, error: unknown): unknown {
+  if (!(error instanceof StrakeError) || error.code !== 'layer_invalid') return error
+  return new StrakeError('context_invalid', `the archive ${printable(name)} cannot be unpacked: ${error.message.split('\n')[0]}`, {
+    cause: error,
+    hint: error.hint,
+    details: { ...error.details, path: name },
+  })
+}
+
 /** Whether a file is a tar, compressed by gzip, zstd, xz, bzip2 or not: told by its bytes, whatever its name says. */
 export async function isArchive(name: string, content: ByteStream): Promise<boolean> {
   try {
@@ -27,6 +37,14 @@ export async function isArchive(name: string, content: ByteStream): Promise<bool
     if (error instanceof StrakeError && error.details?.program !== undefined) throw unreadable(name, error)
     if (error instanceof StrakeError && (error.code === 'layer_invalid' || error.code === 'limit_exceeded')) return false
     throw error
+  }
+}
+
+async function* named<T>(name: string, given: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* given
+  } catch (error) {
+    throw archiveDamaged(name, error)
   }
 }
 
@@ -58,14 +76,17 @@ function placed(name: string, path: Buffer, destination: BytePath): BytePath {
   return names.length === 0 ? '' : [...destination.split('/').filter(Boolean), ...names].join('/')
 }
 
-/** The entries of an archive, below `destination`, as those of a layer: whoever unpacks that is confined to the image. */
+/**
+ * The entries of an archive, below `destination`, as those of a layer: whoever unpacks that is confined to the image. What follows the archive's end mark
+ * plays no part. Rejects with `context_invalid` where the archive is damaged, its name in `details`, and with `path_escapes`, `limit_exceeded`.
+ */
 export async function* archiveEntries(
   name: string,
   content: ByteStream,
   destination: BytePath,
   owner: Owner | undefined,
 ): AsyncGenerator<LayerEntry> {
-  for await (const entry of walkTar(decompressArchive(content))) {
+  for await (const entry of named(name, walkTar(decompressArchive(content), {}, { ignoresTail: true }))) {
     const path = placed(name, entry.path, destination)
     if (path === '') continue
     const { type, mode, mtime, xattrs, major, minor, size } = entry
@@ -81,7 +102,7 @@ export async function* archiveEntries(
       minor,
       ...(type === 'symlink' ? { linkPath: entry.linkPath } : {}),
       ...(type === 'link' ? { linkPath: Buffer.from(placed(name, entry.linkPath, destination), 'latin1') } : {}),
-      ...(type === 'file' ? { size, content: filled(size, entry.pieces()) } : {}),
+      ...(type === 'file' ? { size, content: filled(size, named(name, entry.pieces())) } : {}),
     }
   }
 }

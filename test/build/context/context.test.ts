@@ -124,11 +124,15 @@ for (const [name, contextOf] of [
 }
 
 test('a hostile tar as context is refused or confined, and leaves nothing', () =>
-  withBench(async ({ build, read }) => {
+  withBench(async ({ build, read, directory }) => {
     const out = await tar([{ path: '../x', type: 'file', content: '' }])
     assert.is((await failure(build(all, { context: { tar: out } }))).code, 'path_escapes')
     const broken = (await tar(archive)).subarray(0, 700)
-    assert.is((await failure(build(all, { context: { tar: broken } }))).code, 'layer_invalid')
+    assert.is((await failure(build(all, { context: { tar: broken } }))).code, 'context_invalid')
+    const path = join(directory, 'no.tar')
+    writeFileSync(path, 'this is no tar file '.repeat(99))
+    const none = await failure(build(all, { context: { tar: path } }))
+    assert.equal([none.code, none.details?.path, /the tar of the build context/.test(none.message)], ['context_invalid', path, true])
     const linked = await tar([
       { path: 'l', type: 'symlink', linkPath: '/etc' },
       { path: 'l/strake', type: 'file', content: 'inside' },

@@ -130,6 +130,20 @@ test('files that no heredoc can hold go into the context, where somebody takes t
   assert.match(script, /^strake-files\/[0-9a-f]{16}\/app\.js$/)
 })
 
+test('a file from memory that cannot be written says why: what is in it, or its name', () => {
+  const refusal = (files: Readonly<Record<string, string>>): string => {
+    try {
+      return base.copy(files, '/d/').toDockerfile()
+    } catch (error) {
+      return (error as StrakeError).message
+    }
+  }
+  assert.match(refusal({ f: 'x' }), 'the file f is no text whose last line has an end')
+  assert.match(refusal({ 'a b': 'x\n' }), 'no heredoc goes to "/d/a b"')
+  const text = base.copy({ 'a b': 'x\n' }, '/d/').toDockerfile({ onFile: () => {} })
+  assert.match(text, /COPY --chmod=644 \["strake-files\/[0-9a-f]{16}\/a b","\/d\/a b"\]/)
+})
+
 test('where the values of secrets are is not written', () => {
   const text = base.run('get', { secrets: { token: 'do not tell' } }).toDockerfile()
   assert.is(text, 'FROM debian:12\nRUN --mount=type=secret,id=token,required get\n')

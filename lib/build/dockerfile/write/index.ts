@@ -11,7 +11,7 @@ import { readInstructions } from '../lines.ts'
 import { parseStatement } from '../statement.ts'
 import { UnknownVariable } from '../surroundings.ts'
 import { translate } from '../translate/index.ts'
-import { addText, baseName, companionText, copyText, heredocsText, heredocText, isHeredocText } from './copy.ts'
+import { addText, baseName, companionText, copyText, heredocsText, heredocText, isHeredocText, targetOf } from './copy.ts'
 import { runTexts } from './run.ts'
 import { settingsText } from './settings.ts'
 
@@ -191,7 +191,13 @@ class Writer {
       const text = isHeredocText(file.content) ? heredocText(step, file, this.#escaper) : undefined
       if (text !== undefined && this.#writes(text, file.content)) return text
       if (!this.#onFile)
-        throw unsayable(step, `the file ${file.path} is no text whose last line has an end`, 'take it by onFile, or have it in the context')
+        throw unsayable(
+          step,
+          text === undefined
+            ? `the file ${file.path} is no text whose last line has an end`
+            : `no heredoc goes to ${JSON.stringify(targetOf(step, file))}: a name with white space or quotes is no word of a COPY beside one`,
+          'take it by onFile, or have it in the context',
+        )
       const digest = createHash('sha256').update(file.content).digest('hex').slice(0, 16)
       const path = posix.join(companions, digest, posix.basename(file.path))
       this.#onFile(path, file.content)
