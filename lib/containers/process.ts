@@ -6,7 +6,7 @@ import { after, Input, Output, parseLimit, parseTimeout, type WindowSize } from 
 import { type Child, type ChildExit, type SignalName, signalNumber } from '../zygote/index.ts'
 import { checkOptions } from './check.ts'
 import type { CommandOptions } from './options.ts'
-import { explainStart, lost, type Whereabouts } from './start-error.ts'
+import { explainStart, fewFiles, lost, type Whereabouts, withCode } from './start-error.ts'
 import { encodeResize } from './terminal.ts'
 
 /** What a process used. Times in milliseconds, memory in bytes. */
@@ -220,16 +220,14 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     const native = binding()
     const { tty, stdin } = this.#options
     if (tty) return { fds: {}, onSent: () => undefined, attach: () => undefined }
+    const wantsInput = stdin !== undefined || this.#input.isWanted
+    // First, since it throws where it cannot be opened.
+    const [inRead, inWrite] = wantsInput ? native.pipe(1) : [devNull(), -1]
     const [outRead, outWrite] = native.pipe(0)
     const [errRead, errWrite] = native.pipe(0)
-    const wantsInput = stdin !== undefined || this.#input.isWanted
-    const [inRead, inWrite] = wantsInput ? native.pipe(1) : [devNull(), -1]
     if (outRead < 0 || errRead < 0 || inRead < 0) {
       for (const fd of [outRead, outWrite, errRead, errWrite, ...(wantsInput ? [inRead, inWrite] : [])]) if (fd > 2) closeFd(fd)
-      throw new StrakeError('limit_exceeded', 'This process has too many open files.', {
-        hint: 'Raise its limit: ulimit -n.',
-        details: { errno: 'EMFILE' },
-      })
+      throw fewFiles('EMFILE')
     }
     let isOpen = true
     return {
@@ -331,7 +329,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       this.#input.finish()
       this.#out.finish()
       this.#err.finish()
-      throw error
+      throw withCode(error)
     } finally {
       if (this.#terminal !== undefined) closeFd(this.#terminal)
       this.#terminal = undefined

@@ -86,6 +86,20 @@ export function lost({ place }: Whereabouts): StrakeError {
       })
 }
 
+/** Node's own error for too many open files, as the one that everything else gives for them; any other as it is. */
+export function withCode(error: unknown): unknown {
+  const { code } = error instanceof Error && !(error instanceof StrakeError) ? (error as NodeJS.ErrnoException) : {}
+  return code === 'EMFILE' || code === 'ENFILE' ? fewFiles(code, error) : error
+}
+
+export function fewFiles(errno: 'EMFILE' | 'ENFILE', cause?: unknown): StrakeError {
+  return new StrakeError('limit_exceeded', 'This process has too many open files.', {
+    hint: 'Raise its limit: ulimit -n (`await doctor()` tells how for good).',
+    cause,
+    details: { errno },
+  })
+}
+
 /** An op that failed, in the words of who gave the command. `cwd` is that of the options. */
 export function explainStart(error: unknown, argv: readonly string[], cwd: string | undefined, where: () => Whereabouts): unknown {
   if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error

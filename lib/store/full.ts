@@ -13,7 +13,8 @@ function reasonOf(error: unknown): unknown {
 
 /**
  * What a failure is called by whoever writes to the store: `store_full` where the disk or the user's quota is used up, `store_invalid` where the
- * file system has become read-only, be it told by Node or by an agent, and else the error as it is.
+ * file system has become read-only, `limit_exceeded` where this process may open no more files, be it told by Node or by an agent, and else the
+ * error as it is.
  *
  * @param where what was written to, as the message names it
  */
@@ -22,6 +23,13 @@ export function storeError(error: unknown, where = 'the store'): unknown {
   if (reason === 'EROFS') {
     return new StrakeError('store_invalid', `the file system of ${where} is read-only`, {
       hint: 'mount it for writing (a disk with errors is made read-only by the kernel: dmesg), or have STRAKE_ROOT elsewhere',
+      cause: error,
+      details: { errno: reason },
+    })
+  }
+  if (reason === 'EMFILE' || reason === 'ENFILE') {
+    return new StrakeError('limit_exceeded', `there are too many open files to use ${where}`, {
+      hint: 'raise the limit of open files: ulimit -n (`await doctor()` tells how for good)',
       cause: error,
       details: { errno: reason },
     })
