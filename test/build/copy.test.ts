@@ -267,7 +267,7 @@ test('of a directory whose content is copied nothing counts but that: no mode, a
   assert.equal(await modes({ source: 'private', destination: '/n' }, 'n', 'n/sub'), [0o755, 0o710])
   assert.equal(await modes({ source: ['private', 'empty'], destination: '/n/m/' }, 'n', 'n/m', 'n/m/sub'), [0o755, 0o755, 0o710])
   assert.equal(await modes({ source: 'empty', destination: '/n' }, 'n'), [0o755])
-  assert.equal(await modes({ source: 'private', destination: '/n', options: { chmod: 0o600 } }, 'n', 'n/sub'), [0o755, 0o600])
+  assert.equal(await modes({ source: 'private', destination: '/n', options: { chmod: 0o700 } }, 'n', 'n/sub'), [0o755, 0o700])
   // Directories that are kept are themselves copied, as far as they are not there.
   const kept = { source: 'private/sub/f', destination: '/n', options: { parents: true } }
   assert.equal(await modes(kept, 'n', 'n/private', 'n/private/sub'), [0o755, 0o700, 0o710])
