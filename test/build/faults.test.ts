@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
 import { BuildError, cache, type Image, image, images, store } from '../../lib/index.ts'
+import { settled } from '../containers/traces.ts'
 import { skip, testAs } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { suite } from '../support/uvu.ts'
@@ -109,7 +110,16 @@ testAs(test, ['root'], 'a step that memory runs out for is told so, and the proc
     assert.match(one?.message ?? '', /ran out of memory/)
     assert.ok(two?.digest)
   } finally {
-    rmdirSync(group)
+    // What the worker had started ends a moment after it.
+    const isRemoved = (): boolean => {
+      try {
+        rmdirSync(group)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+      }
+      return !existsSync(group)
+    }
+    assert.ok(await settled(isRemoved, (removed) => removed, 10_000))
   }
   await assertWhole()
 })
