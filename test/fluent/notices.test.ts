@@ -21,6 +21,7 @@ function areTold(notices: readonly LayerNotice[]): void {
 
 test('what is not unpacked as the layer has it is told by a build and by a pull, when it is unpacked', async () => {
   using place = temporaryDirectory('notices')
+  const before = process.env.STRAKE_ROOT
   process.env.STRAKE_ROOT = join(place.path, 'store')
   const tar = join(place.path, 'odd.tar')
   writeFileSync(tar, odd)
@@ -51,6 +52,8 @@ test('what is not unpacked as the layer has it is told by a build and by a pull,
   await images.pull(reference, { insecure: true, onNotice: (notice) => pulled.push(notice) })
   assert.is(pulled.length, told.length)
   await store.remove()
+  if (before === undefined) delete process.env.STRAKE_ROOT
+  else process.env.STRAKE_ROOT = before
 })
 
 test('an onNotice that is no function is refused before anything is asked', async () => {
