@@ -235,8 +235,8 @@ export class Runtime {
 
 interface Known {
   readonly runtime: Promise<Runtime>
-  /** Which directory it was opened on; undefined while it is being opened. */
-  identity?: string | undefined
+  /** Which directory it was opened on; undefined while it is being opened, `gone` if that was removed meanwhile. */
+  identity?: string
 }
 
 const runtimes = new Map<string, Known>()
@@ -287,7 +287,7 @@ export function currentRuntime(): Promise<Runtime> {
   runtimes.set(root, known)
   known.runtime.then(
     () => {
-      known.identity = identityOf(root)
+      known.identity = identityOf(root) ?? 'gone'
     },
     () => {
       if (runtimes.get(root) === known) runtimes.delete(root)

@@ -8,9 +8,9 @@ import { type BlobFile, GrowingBlobFile, WholeBlobFile } from './blob-file.ts'
 import { BlobWriter } from './blob-writer.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, isDigest, toDigest } from './digest.ts'
 import { failedWith, removeFile, syncDirectory } from './files.ts'
-import { storeError } from './full.ts'
 import { ownedName } from './owner.ts'
 import { peek } from './peek.ts'
+import { storeError } from './store-error.ts'
 
 /** What a blob must turn out to be. What is left out is not checked. */
 export interface Expected {

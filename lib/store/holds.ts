@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
 import { type Digest, hexOf } from './digest.ts'
 import { failedWith } from './files.ts'
-import { storeError } from './full.ts'
 import { isAlive, type Owner, ownedName, ownerIn } from './owner.ts'
+import { storeError } from './store-error.ts'
 
 /** A thing of the store that may be held: a blob, a snapshot by the hex digits of its chainID, an image by its manifest (that a container runs), a cache of commands by its name. */
 export type HoldKey = `blob:${Digest}` | `snapshot:${string}` | `image:${Digest}` | `mount:${string}`

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
 import { failedWith } from './files.ts'
-import { storeError } from './full.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
+import { storeError } from './store-error.ts'
 
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { type Digest, isDigest } from './digest.ts'
 import { failedWith, replaceFile } from './files.ts'
-import { writing } from './full.ts'
 import type { FileLock } from './lock.ts'
 import { ownedName } from './owner.ts'
+import { writing } from './store-error.ts'
 
 /** Points to a blob (image-spec, descriptor.md). */
 export interface Descriptor {

@@ -6,12 +6,12 @@ import { StrakeError } from '../errors/index.ts'
 import { Blobs } from './blobs.ts'
 import { failedWith, replaceFile } from './files.ts'
 import { foreignHint } from './foreign.ts'
-import { storeError } from './full.ts'
 import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
 import { bakeryLock, type FileLock, type LockOptions, type Release, sweepLock } from './lock.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 import { formatIndex, Refs } from './refs.ts'
 import { Reserve } from './reserve.ts'
+import { storeError } from './store-error.ts'
 import { Unsynced } from './unsynced.ts'
 
 /** What stands beside `content/` in a store; every one is on the same file system, so that `rename` works between them. */

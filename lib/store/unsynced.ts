@@ -3,8 +3,8 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, hexOf } from './digest.ts'
 import { failedWith } from './files.ts'
-import { storeError } from './full.ts'
 import { bootId } from './owner.ts'
+import { storeError } from './store-error.ts'
 
 /**
  * Snapshots whose files may not be on the disk yet. Nobody waits for a disk while a layer is made: a snapshot can be unpacked again from its

@@ -12,8 +12,8 @@ export interface CompressedFile {
 }
 
 /**
- * Compresses a layer of the store (one that is compressed already, whatever its media type says, anew) into a file that is there while `use` runs. A file and no blob: pushing once must not cost half as much disk for
- * ever, and what it became is remembered, so that a second push to the same place needs no file at all. Rejects with `digest_mismatch`, and does not use it,
+ * Compresses a layer of the store (one that is compressed already, whatever its media type says, anew) into a file that is there while `use` runs.
+ * A file and no blob: pushing once must not cost half as much disk for ever, and what it became is remembered, so that a second push to the same place needs no file at all. Rejects with `digest_mismatch`, and does not use it,
  * when the layer turns out to be another than its digest says.
  *
  * @param onBytes told how many bytes of the layer have been taken in

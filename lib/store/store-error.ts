@@ -43,7 +43,7 @@ export function storeError(error: unknown, where = 'the store'): unknown {
   })
 }
 
-/** Carries out what writes to the store; rejects with `store_full` where there is no room, `store_invalid` where it is read-only. */
+/** Carries out what writes to the store; rejects as `storeError` has it. */
 export async function writing<T>(work: () => T | Promise<T>, where?: string): Promise<T> {
   try {
     return await work()
