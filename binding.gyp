@@ -4,7 +4,7 @@
       "target_name": "strake",
       "conditions": [
         ["OS=='linux'", {
-          "sources": ["native/addon.c", "native/descriptors.c", "native/watch.c", "native/ring.c", "native/decoder.c", "native/sync.c", "native/xattrs.c", "native/ops.c", "native/ops-process.c", "native/ops-mount.c", "native/ops-rights.c", "native/ops-descriptor.c", "native/ops-file.c", "native/fields.c", "native/files.c", "native/put.c", "native/message.c", "native/reap.c", "native/sys.c", "native/flags.c"],
+          "sources": ["native/addon.c", "native/descriptors.c", "native/watch.c", "native/ring.c", "native/decoder.c", "native/sync.c", "native/xattrs.c", "native/directory.c", "native/ops.c", "native/ops-process.c", "native/ops-mount.c", "native/ops-rights.c", "native/ops-descriptor.c", "native/ops-file.c", "native/fields.c", "native/files.c", "native/put.c", "native/message.c", "native/reap.c", "native/sys.c", "native/flags.c"],
           "cflags": ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
           "defines": ["NAPI_VERSION=8"]
         }, { "type": "none" }]

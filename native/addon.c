@@ -11,6 +11,7 @@
 
 #include "decoder.h"
 #include "descriptors.h"
+#include "directory.h"
 #include "ops.h"
 #include "ring.h"
 #include "sync.h"
@@ -191,6 +192,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
       {"digest", decoder_digest},
       {"syncFs", sync_filesystem},
       {"xattrs", xattrs_of},
+      {"listDirectory", directory_list},
   };
   for (size_t at = 0; at < sizeof functions / sizeof functions[0]; at += 1) {
     napi_value function;

@@ -74,6 +74,8 @@ export interface NativeBinding {
   syncFs(fd: number): Promise<number>
   /** Names and values by turns, as the calling user sees them; undefined for none; or -errno. A link at the end of the path is not followed. */
   xattrs(path: Uint8Array): (string | Buffer)[] | number | undefined
+  /** All that is in an open directory, sorted; or -errno. The names' form, and the numbers': native/directory.h. */
+  listDirectory(fd: number): [names: string, numbers: ArrayBuffer, capabilities: (number | Buffer)[]] | number
   /** Closes an fd that this module made, and no other: false for one that it did not. */
   close(fd: number): boolean
 }

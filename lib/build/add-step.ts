@@ -193,7 +193,7 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
       const { runtime, options, epoch } = context
       // What only shows when it is unpacked (a hard link to nothing, say) is an archive's, too: nothing else that is added has it.
       const addedLayer = (entries: AsyncIterable<LayerEntry>) =>
-        layerOf(entries, stage, context).catch((error: unknown) => {
+        layerOf(() => entries, stage, context).catch((error: unknown) => {
           throw archiveDamaged(planned.matches.flatMap((match) => archiveNames(match, planned)).join(', '), error)
         })
       const planned = await input.planned()

@@ -60,6 +60,8 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
   const workdir = workdirOf(stage.settings)
   const { destination, chown = null, chmod = null, link, parents, exclude } = step
   const shared = { kind: 'copy', workdir, destination, chown, chmod, ...(link ? { link, on: null } : {}), ...(parents ? { parents } : {}) }
+  const { paths = [] } = step.source.kind === 'memory' ? {} : step.source
+  const knownBy = (source: FileSource): string => JSON.stringify({ ...shared, paths, exclude, root: source.root ?? null })
   return {
     async *keys() {
       if (image && step.source.kind === 'image')
@@ -78,7 +80,8 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
           chmod: step.chmod,
           isUnnamed: step.source.kind === 'memory',
         }
-        return await layerOf(fileEntries(await input.planned(), await input.source(), place, context), stage, context)
+        const [planned, source] = [await input.planned(), await input.source()]
+        return await layerOf(() => fileEntries(planned, source, place, context), stage, context, knownBy(source))
       }
       const layer = await runtime.openLayer(snapshotsOf(stage), { signal: options.signal })
       try {
@@ -91,7 +94,8 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
           epoch: epoch ?? defaultEpoch,
         })
         await carryOutCopy(step, await input.planned(), upper, workdir, options.signal)
-        return await upperLayer(upper, await input.source(), context)
+        const source = await input.source()
+        return await upperLayer(upper, source, context, knownBy(source))
       } finally {
         await layer.discard()
       }

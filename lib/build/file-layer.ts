@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { StrakeError } from '../errors/index.ts'
-import { type LayerEntry, storeLayer } from '../layers/index.ts'
+import { type LayerEntry, type StoredLayer, storeLayer, storeLayerAgain } from '../layers/index.ts'
+import type { Store } from '../store/index.ts'
 import { type BuildContext, defaultEpoch } from './context.ts'
 import type { PlannedCopy } from './copy.ts'
 import { checkAborted } from './failure.ts'
@@ -78,7 +79,7 @@ export async function* fileEntries(
       gid: owner?.gid ?? entry.gid,
       mtime: { sec: entry.mtime ?? context.epoch ?? defaultEpoch, nsec: 0 },
       xattrs: entry.xattrs,
-      ...(entry.kind === 'file' ? { size: entry.size, content: contentOf(source, entry, digest) } : {}),
+      ...(entry.kind === 'file' ? { size: entry.size, digest, content: () => contentOf(source, entry, digest) } : {}),
     }
   }
 }
@@ -87,26 +88,53 @@ function modeOf({ mode, kind }: SourceEntry, chmod: FileMode | undefined): numbe
   return chmod === undefined ? mode : applyMode(chmod, mode, kind === 'directory')
 }
 
-/** Packs what was put into the image, from where its files are, into a layer of the store. It is unpacked when it is first needed. */
-export async function upperLayer(upper: Upper, source: FileSource, context: BuildContext): Promise<StageLayer> {
+/**
+ * Packs what was put into the image, from where its files are, into a layer of the store. It is unpacked when it is first needed.
+ *
+ * @param step what the step is known by, whatever it copies: what it packed the last time is not packed anew
+ */
+export async function upperLayer(upper: Upper, source: FileSource, context: BuildContext, step?: string): Promise<StageLayer> {
   const { runtime, options, epoch } = context
-  return stageLayer(await storeLayer(runtime.store, upperEntries(upper, source, options.signal), { clampTime: epoch }))
+  const entries = (): Generator<LayerEntry> => upperEntries(upper, source, options.signal)
+  return stageLayer(await storeEntries(entries, runtime.store, epoch, step))
+}
+
+async function storeEntries(
+  entries: () => AsyncIterable<LayerEntry> | Iterable<LayerEntry>,
+  store: Store,
+  clampTime: number | undefined,
+  step: string | undefined,
+): Promise<StoredLayer> {
+  return step === undefined ? await storeLayer(store, entries(), { clampTime }) : await storeLayerAgain(store, step, entries, { clampTime })
 }
 
 export function* upperEntries(upper: Upper, source: FileSource, signal?: AbortSignal): Generator<LayerEntry> {
   for (const { entry, file } of upper.entries()) {
     checkAborted(signal)
-    yield file ? { ...entry, content: contentOf(source, file.source, file.digest) } : entry
+    if (!file) yield entry
+    else {
+      // By name, not by `...`: for tens of thousands of files it tells.
+      const { path, mode, uid, gid, mtime, xattrs, size } = entry
+      const { digest } = file
+      yield { path, type: 'file', mode, uid, gid, mtime, xattrs, size, digest, content: () => contentOf(source, file.source, digest) }
+    }
   }
 }
 
 /**
  * Stores entries as a layer and unpacks it over those of the stage, confined as any layer that comes from elsewhere: what cannot be
  * unpacked fails here, and no later.
+ *
+ * @param step as `upperLayer` has it
  */
-export async function layerOf(entries: AsyncIterable<LayerEntry>, stage: Stage, context: BuildContext): Promise<StageLayer> {
+export async function layerOf(
+  entries: () => AsyncIterable<LayerEntry>,
+  stage: Stage,
+  context: BuildContext,
+  step?: string,
+): Promise<StageLayer> {
   const { runtime, options, epoch, onNotice } = context
-  const layer = stageLayer(await storeLayer(runtime.store, entries, { clampTime: epoch }))
+  const layer = stageLayer(await storeEntries(entries, runtime.store, epoch, step))
   await runtime.unpack({ layers: imageLayers({ ...stage, layers: [...stage.layers, layer] }) }, { signal: options.signal, onNotice })
   return layer
 }

@@ -40,9 +40,9 @@ export function* placements(planned: PlannedCopy, destination: BytePath, isDirec
     const below = kept === undefined || kept === '' ? destination : joinPath(destination, kept)
     const isTop = isTopOf(match, root)
     const base = isTop ? below : kept !== undefined || isDirectory ? joinPath(below, name) : below
-    const plain = { digest: undefined, isTop: false, isKept: false }
-    for (const entry of way) yield { ...plain, entry, path: joinPath(destination, entry.path), isKept: true }
-    yield { ...plain, entry: root, path: base, digest: planned.digests.get(root), isTop }
-    for (const entry of rest) yield { ...plain, entry, path: joinPath(base, entry.path), digest: planned.digests.get(entry) }
+    const { digests } = planned
+    for (const entry of way) yield { entry, path: joinPath(destination, entry.path), digest: undefined, isTop: false, isKept: true }
+    yield { entry: root, path: base, digest: digests.get(root), isTop, isKept: false }
+    for (const entry of rest) yield { entry, path: joinPath(base, entry.path), digest: digests.get(entry), isTop: false, isKept: false }
   }
 }

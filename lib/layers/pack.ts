@@ -5,27 +5,31 @@ import { blockSize } from './header.ts'
 import { toByteString } from './names.ts'
 import { formatPaxRecord, formatPaxTime } from './pax.ts'
 
+export type LayerContent = string | Uint8Array | ByteStream
+
 /** An entry to be packed. Strings are UTF-8, bytes stay as they are. */
 export interface LayerEntry {
   /** Relative to the root; a leading slash is taken off. */
   readonly path: string | Uint8Array
   readonly type: EntryType
   /** Default 0755 for directories, 0777 for symlinks, else 0644. */
-  readonly mode?: number
+  readonly mode?: number | undefined
   /** Default 0. */
-  readonly uid?: number
+  readonly uid?: number | undefined
   /** Default 0. */
-  readonly gid?: number
+  readonly gid?: number | undefined
   /** Default 1970. */
-  readonly mtime?: Time
-  /** Of a file: its content, and if that is a stream, its exact size in bytes. */
-  readonly content?: string | Uint8Array | ByteStream | undefined
+  readonly mtime?: Time | undefined
+  /** Of a file: its content, and if that is a stream or given when it is asked for, its exact size in bytes. */
+  readonly content?: LayerContent | (() => LayerContent) | undefined
   readonly size?: number | undefined
+  /** Of a file: SHA-256 of its content in hex, where it is known. What is then packed turns out to be that, or its content throws. */
+  readonly digest?: string | undefined
   /** The target of a symlink; the path of the entry that a hard link links to. */
   readonly linkPath?: string | Uint8Array
   readonly major?: number
   readonly minor?: number
-  readonly xattrs?: ReadonlyMap<string, Uint8Array>
+  readonly xattrs?: ReadonlyMap<string, Uint8Array> | undefined
 }
 
 export interface PackOptions {
@@ -45,6 +49,8 @@ const typeFlags: Readonly<Record<EntryType, string>> = {
 const slash = 0x2f
 const nothing = Buffer.alloc(0)
 const zeroes = Buffer.alloc(blockSize)
+/** Two blocks of zeroes (POSIX.1-2017 pax, "ustar Interchange Format"). */
+export const layerEnd = Buffer.alloc(2 * blockSize)
 const rootName = Buffer.from('.')
 const directoryEnd = Buffer.from('/')
 const blocksAtOnce = 64
@@ -62,33 +68,55 @@ export async function* packLayer(
 ): AsyncGenerator<Buffer, void, void> {
   const out = new Gatherer()
   for await (const entry of entries) {
-    out.add(formatEntry(entry, options))
-    if (entry.type === 'file') {
-      const size = sizeOf(entry)
-      const whole = wholeOf(entry)
-      if (whole) out.add(whole)
-      else {
-        let written = 0
-        for await (const piece of streamOf(entry)) {
-          written += piece.length
-          if (written > size) throw changed(entry)
-          out.add(bufferOf(piece))
-          if (out.isFull) yield out.take()
-        }
-        if (written !== size) throw changed(entry)
-      }
-      out.add(padding(size))
-    }
+    const rest = addEntry(out, entry, options)
+    if (rest) yield* rest
     if (out.isFull) yield out.take()
   }
-  out.add(Buffer.alloc(2 * blockSize))
+  out.add(layerEnd)
   yield out.take()
 }
 
+/** Adds all of an entry; or, where its content comes as a stream, only begins with it, and the rest is added while what is full is taken out. */
+export function addEntry(out: Gatherer, entry: LayerEntry, options: PackOptions): AsyncGenerator<Buffer, void, void> | undefined {
+  out.add(formatEntry(entry, options))
+  if (entry.type !== 'file') return undefined
+  const size = sizeOf(entry)
+  const content = typeof entry.content === 'function' ? entry.content() : (entry.content ?? [])
+  const whole = wholeOf(content)
+  if (!whole) return addStream(out, entry, content as ByteStream)
+  if (whole.length !== size) throw changed(entry)
+  out.add(whole)
+  out.add(padding(size))
+  return undefined
+}
+
+async function* addStream(out: Gatherer, entry: LayerEntry, content: ByteStream): AsyncGenerator<Buffer, void, void> {
+  const size = sizeOf(entry)
+  let written = 0
+  for await (const piece of content) {
+    written += piece.length
+    if (written > size) throw changed(entry)
+    out.add(bufferOf(piece))
+    if (out.isFull) yield out.take()
+  }
+  if (written !== size) throw changed(entry)
+  out.add(padding(size))
+}
+
 /** Joins small pieces, which headers and most files are, into larger ones. */
-class Gatherer {
+export class Gatherer {
   #pieces: Buffer[] = []
   #length = 0
+  #taken = 0
+
+  /** Bytes that were added so far. */
+  get total(): number {
+    return this.#taken + this.#length
+  }
+
+  get isEmpty(): boolean {
+    return this.#length === 0
+  }
 
   get isFull(): boolean {
     return this.#length >= pieceSize
@@ -104,6 +132,7 @@ class Gatherer {
     const [first] = this.#pieces
     const taken = this.#pieces.length === 1 && first ? first : Buffer.concat(this.#pieces, this.#length)
     this.#pieces = []
+    this.#taken += this.#length
     this.#length = 0
     return taken
   }
@@ -126,13 +155,9 @@ function sizeOf(entry: LayerEntry): number {
 }
 
 /** Content that is in memory. */
-function wholeOf({ content }: LayerEntry): Buffer | undefined {
+function wholeOf(content: LayerContent): Buffer | undefined {
   if (typeof content === 'string') return Buffer.from(content)
   return content instanceof Uint8Array ? bufferOf(content) : undefined
-}
-
-function streamOf({ content }: LayerEntry): ByteStream {
-  return content === undefined || typeof content === 'string' || content instanceof Uint8Array ? [] : content
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {
@@ -191,7 +216,7 @@ function formatEntry(entry: LayerEntry, options: PackOptions): Buffer {
   return records.length === 0 ? header : Buffer.concat([...formatPaxHeader(path, Buffer.concat(records)), header])
 }
 
-function clamp(time: Time, latest: number | undefined): Time {
+export function clamp(time: Time, latest: number | undefined): Time {
   return latest !== undefined && (time.sec > latest || (time.sec === latest && time.nsec > 0)) ? { sec: latest, nsec: 0 } : time
 }
 

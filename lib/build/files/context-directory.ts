@@ -5,7 +5,6 @@ import {
   fstatSync,
   lstatSync,
   openSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   readSync,
@@ -15,9 +14,9 @@ import {
 import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../../errors/index.ts'
-import { hostXattrs } from '../../layers/index.ts'
+import { type HostFile, hostXattrs, listDirectory } from '../../layers/index.ts'
 import { changed, errnoOf, escapes, invalid, unreadable } from './context-errors.ts'
-import { type DigestCache, isSameFile } from './digest-cache.ts'
+import { type DigestCache, type FileIdentity, isSameFile } from './digest-cache.ts'
 import {
   type BytePath,
   bytePath,
@@ -37,10 +36,21 @@ const pieceSize = 256 * 1024
 const entriesPerTurn = 200
 const noXattrs: ReadonlyMap<string, Buffer> = new Map()
 
-function kindOf(stats: Stats): EntryKind | undefined {
-  if (stats.isFile()) return 'file'
-  if (stats.isDirectory()) return 'directory'
-  return stats.isSymbolicLink() ? 'link' : undefined
+function kindOf({ mode }: FileIdentity): EntryKind | undefined {
+  switch (mode & constants.S_IFMT) {
+    case constants.S_IFREG:
+      return 'file'
+    case constants.S_IFDIR:
+      return 'directory'
+    case constants.S_IFLNK:
+      return 'link'
+    default:
+      return undefined
+  }
+}
+
+function isSocket({ mode }: FileIdentity): boolean {
+  return (mode & constants.S_IFMT) === constants.S_IFSOCK
 }
 
 /**
@@ -198,7 +208,7 @@ export class ContextDirectory implements FileSource {
     const [name, ...rest] = names
     if (name === undefined) return [{ path: directory, real: directory }]
     const isWild = isPattern(name)
-    const candidates = isWild ? this.#list(directory).filter(matcher(textPath(name))) : [name]
+    const candidates = isWild ? this.#names(directory).filter(matcher(textPath(name))) : [name]
     return candidates.flatMap((candidate) => {
       const path = directory ? `${directory}/${candidate}` : candidate
       // A link that a pattern passes on its way to what is below is no name that anybody gave.
@@ -248,19 +258,21 @@ export class ContextDirectory implements FileSource {
     return here.join('/')
   }
 
-  async #collect(origin: BytePath, path: BytePath, stats: Stats, entries: SourceEntry[]): Promise<void> {
+  async #collect(origin: BytePath, path: BytePath, found: FileIdentity, entries: SourceEntry[]): Promise<void> {
     const at = entries.length
     const isIgnored = this.#ignores(origin)
-    if (!this.#add(origin, path, stats, isIgnored, entries)) return
-    for (const name of this.#list(origin)) {
+    if (!this.#add(origin, path, found, isIgnored, entries)) return
+    for (const each of this.#files(origin)) {
+      const { name, error } = each
       const child = origin ? `${origin}/${name}` : name
       const isIgnoredChild = this.#ignores(child)
       // What is ignored and cannot be a way to what is not is no concern of ours, whatever happens to it.
       if (isIgnoredChild && !this.#filter?.hasExceptions) continue
+      if (error !== undefined)
+        throw error === 'ENOENT' ? changed(child) : unreadable(child, Object.assign(new Error(error), { code: error }))
       const below = path ? `${path}/${name}` : name
-      const found = this.#stat(child)
-      if (found.isDirectory()) await this.#collect(child, below, found, entries)
-      else this.#add(child, below, found, isIgnoredChild, entries)
+      if (kindOf(each) === 'directory') await this.#collect(child, below, each, entries)
+      else this.#add(child, below, each, isIgnoredChild, entries)
       if (entries.length % entriesPerTurn === 0) await setImmediate()
     }
     // Of an ignored directory only the way to what is not ignored is left.
@@ -272,29 +284,30 @@ export class ContextDirectory implements FileSource {
   }
 
   /** Adds an entry; true for a directory, of which what is in it comes next. */
-  #add(origin: BytePath, path: BytePath, stats: Stats, isIgnored: boolean, entries: SourceEntry[]): boolean {
-    const kind = kindOf(stats)
+  #add(origin: BytePath, path: BytePath, found: FileIdentity | HostFile, isIgnored: boolean, entries: SourceEntry[]): boolean {
+    const kind = kindOf(found)
     if (isIgnored && !(kind === 'directory' && this.#filter?.hasExceptions)) return false
     // Docker leaves out sockets as well. One that is named itself is refused.
-    if (path !== '' && stats.isSocket()) return false
+    if (path !== '' && isSocket(found)) return false
     if (!kind) throw invalid(origin, 'is neither file, directory nor link')
-    entries.push(this.#entry(kind, origin, path, stats))
+    entries.push(this.#entry(kind, origin, path, found))
     return kind === 'directory'
   }
 
-  #entry(kind: EntryKind, origin: BytePath, path: BytePath, stats: Stats): SourceEntry {
+  #entry(kind: EntryKind, origin: BytePath, path: BytePath, found: FileIdentity | HostFile): SourceEntry {
+    const isFile = kind === 'file'
     return {
       kind,
       path,
       origin,
-      mode: stats.mode & 0o7777,
+      mode: found.mode & 0o7777,
       uid: 0,
       gid: 0,
-      mtime: Math.floor(stats.mtimeMs / 1000),
-      size: kind === 'file' ? stats.size : 0,
+      mtime: Math.floor(found.mtimeMs / 1000),
+      size: isFile ? found.size : 0,
       target: kind === 'link' ? this.#targetOf(origin) : '',
-      xattrs: kind === 'file' ? this.#capability(origin) : noXattrs,
-      ...(kind === 'file' ? { identity: stats } : {}),
+      xattrs: isFile ? this.#xattrs(origin, found) : noXattrs,
+      identity: isFile ? found : undefined,
     }
   }
 
@@ -307,9 +320,9 @@ export class ContextDirectory implements FileSource {
   }
 
   /** File capabilities are what a file can do; its other xattrs are this machine's business (where it was downloaded from, who else may read it). */
-  #capability(path: BytePath): ReadonlyMap<string, Buffer> {
+  #xattrs(path: BytePath, found: FileIdentity | HostFile): ReadonlyMap<string, Buffer> {
     try {
-      const capability = hostXattrs(this.#absolute(path)).get('security.capability')
+      const capability = 'name' in found ? found.capability : hostXattrs(this.#absolute(path)).get('security.capability')
       return capability ? new Map([['security.capability', capability]]) : noXattrs
     } catch (error) {
       throw unreadable(path, error)
@@ -335,16 +348,19 @@ export class ContextDirectory implements FileSource {
     return stats
   }
 
-  #list(path: BytePath): BytePath[] {
+  #files(path: BytePath): HostFile[] {
     const directory = this.#open(path, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
-      const names = readdirSync(`/proc/self/fd/${directory}`, { encoding: 'buffer' }).map((name) => name.toString('latin1'))
-      return names.sort()
+      return listDirectory(directory)
     } catch (error) {
       throw unreadable(path, error)
     } finally {
       closeSync(directory)
     }
+  }
+
+  #names(path: BytePath): BytePath[] {
+    return this.#files(path).map(({ name }) => name)
   }
 
   /** Opens a file in its directory, which is kept open: most files are in that of the one before. */

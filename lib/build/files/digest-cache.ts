@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { failedWith, type Store } from '../../store/index.ts'
+import { readSummed, type Store, writeSummed } from '../../store/index.ts'
 
 /** What lstat(2) says of a file: as long as it stays the same, so does the file's content. */
 export type FileIdentity = Pick<Stats, 'dev' | 'ino' | 'size' | 'mtimeMs' | 'ctimeMs' | 'mode'>
@@ -11,7 +9,6 @@ const magic = Buffer.from('strake digests 1\n'.padEnd(24, '\n'))
 /** dev, ino, size, mtimeMs, ctimeMs as doubles, mode as a word, SHA-256, and nothing: a multiple of 8 bytes. */
 const recordSize = 80
 const digestAt = 44
-const sumSize = 32
 /** Milliseconds: a file that changed so short a time before it was read may change again without its times being others, on the coarsest file system. */
 const racyTime = 2000
 /** Files of one context, beyond those of the build that saves: 16 MB. */
@@ -36,8 +33,8 @@ export function isSameFile(one: FileIdentity, other: FileIdentity): boolean {
  * none. Nothing is trusted of a file that had changed within two seconds before it was read ("racy" in gitformat-index(5)).
  */
 export class DigestCache {
+  readonly #store: Store
   readonly #path: string
-  readonly #temporary: string
   readonly #known: Buffer
   /** Where in `#known` the record of an inode begins. Of two file systems' equal inodes one counts. */
   readonly #places = new Map<number, number>()
@@ -45,18 +42,19 @@ export class DigestCache {
   readonly #used = new Set<number>()
   #hasForgotten = false
 
-  private constructor(path: string, temporary: string, known: Buffer) {
+  private constructor(store: Store, path: string, known: Buffer) {
+    this.#store = store
     this.#path = path
-    this.#temporary = temporary
     this.#known = known
-    for (let at = magic.length; at < known.length - sumSize; at += recordSize) this.#places.set(known.readDoubleLE(at + 8), at)
+    for (let at = 0; at < known.length; at += recordSize) this.#places.set(known.readDoubleLE(at + 8), at)
   }
 
   /** @param context the path of the directory, links resolved */
   static async open(store: Store, context: string): Promise<DigestCache> {
     const name = createHash('sha256').update(context, 'latin1').digest('hex').slice(0, 32)
     const path = store.path('cache', 'context', name)
-    return new DigestCache(path, store.temporary('tmp', 'digests'), await readWhole(path))
+    const known = await readSummed(path, magic)
+    return new DigestCache(store, path, known && known.length % recordSize === 0 ? known : Buffer.alloc(0))
   }
 
   /** SHA-256 in hex of the file that looks like this, where it is known. */
@@ -88,20 +86,12 @@ export class DigestCache {
     this.#hasForgotten = true
   }
 
-  /** Writes what was learnt. That it cannot be written is nobody's trouble: files are read again then. */
+  /** Writes what was learnt. What cannot be written is read again another time. */
   async save(): Promise<void> {
     if (this.#learnt.size === 0 && !this.#hasForgotten) return
-    const content = this.#format()
+    const records = this.#records()
     this.#hasForgotten = false
-    try {
-      const directory = join(this.#path, '..')
-      await mkdir(directory, { recursive: true, mode: 0o700 })
-      await writeFile(this.#temporary, content, { mode: 0o600 })
-      await rename(this.#temporary, this.#path)
-      await removeOldest(directory, mostContexts)
-    } catch {
-      await rm(this.#temporary, { force: true })
-    }
+    await writeSummed(this.#store, this.#path, magic, [Buffer.concat(records)], mostContexts)
   }
 
   #isRecordOf(at: number, { dev, ino, size, mtimeMs, ctimeMs, mode }: FileIdentity): boolean {
@@ -117,7 +107,7 @@ export class DigestCache {
   }
 
   /** What this build has learnt and used; of the rest, which other builds of this context may want, as much as there is room for. */
-  #format(): Buffer {
+  #records(): Buffer[] {
     const kept: Buffer[] = []
     let room = mostRecords
     const keep = (at: number, ino: number): void => {
@@ -129,8 +119,7 @@ export class DigestCache {
     room -= this.#learnt.size
     for (const [ino, at] of this.#places) if (room > 0 && !this.#used.has(at)) keep(at, ino)
     for (const { identity, digest } of this.#learnt.values()) kept.push(formatRecord(identity, digest))
-    const body = Buffer.concat([magic, ...kept])
-    return Buffer.concat([body, createHash('sha256').update(body).digest()])
+    return kept
   }
 }
 
@@ -140,29 +129,4 @@ function formatRecord({ dev, ino, size, mtimeMs, ctimeMs, mode }: FileIdentity, 
   record.writeUInt32LE(mode, 40)
   record.write(digest, digestAt, 'hex')
   return record
-}
-
-/** The content of a saved file that is whole; else one without records. */
-async function readWhole(path: string): Promise<Buffer> {
-  const none = Buffer.concat([magic, Buffer.alloc(sumSize)])
-  const bytes = await readFile(path).catch((error: unknown) => {
-    if (failedWith(error, 'ENOENT')) return none
-    throw error
-  })
-  const end = bytes.length - sumSize
-  if (end < magic.length || (end - magic.length) % recordSize !== 0 || !bytes.subarray(0, magic.length).equals(magic)) return none
-  return createHash('sha256').update(bytes.subarray(0, end)).digest().equals(bytes.subarray(end)) ? bytes : none
-}
-
-/** Leaves the newest files of a directory. */
-export async function removeOldest(directory: string, most: number): Promise<void> {
-  const names = await readdir(directory)
-  if (names.length <= most) return
-  const files = await Promise.all(
-    names.map(async (name) => ({
-      path: join(directory, name),
-      written: (await stat(join(directory, name)).catch(() => undefined))?.mtimeMs ?? 0,
-    })),
-  )
-  for (const { path } of files.sort((one, other) => other.written - one.written).slice(most)) await rm(path, { force: true })
 }

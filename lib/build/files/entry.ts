@@ -39,7 +39,7 @@ export interface SourceEntry {
   readonly target: BytePath
   readonly xattrs: ReadonlyMap<string, Buffer>
   /** Of a file of this machine, what it looked like. */
-  readonly identity?: FileIdentity
+  readonly identity?: FileIdentity | undefined
 }
 
 /** What one path of a `copy` stands for. */
@@ -54,6 +54,8 @@ export interface SourceMatch {
 
 /** A home of files to copy: the context directory, memory, another image. */
 export interface FileSource extends AsyncDisposable {
+  /** Of a directory of this machine, its path. */
+  readonly root?: BytePath
   /** What `pattern` (a path, or a pattern of path.Match in Go) names, sorted; empty when it names nothing. */
   find(pattern: string): Promise<readonly SourceMatch[]>
   /** The directory at a path above one that `find` gave, of a source that knows more of it than its name. */
