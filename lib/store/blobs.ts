@@ -9,7 +9,7 @@ import { BlobWriter } from './blob-writer.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, hexOf, isDigest, toDigest } from './digest.ts'
 import { failedWith, removeFile, syncDirectory } from './files.ts'
 import { ownedName } from './owner.ts'
-import { peek } from './peek.ts'
+import { type ByteStream, peek } from './peek.ts'
 import { storeError } from './store-error.ts'
 
 /** What a blob must turn out to be. What is left out is not checked. */
@@ -37,8 +37,6 @@ export interface BlobWatcher {
   note(digest: Digest): Promise<void>
   made(digest: Digest): void
 }
-
-export type ByteStream = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /** Read in pieces of this many bytes: larger pieces gain nothing, smaller ones cost (each is a trip through libuv's pool). */
 const pieceSize = 512 * 1024

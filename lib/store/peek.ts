@@ -1,4 +1,4 @@
-import type { ByteStream } from './blobs.ts'
+export type ByteStream = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 export interface Peeked {
   /** What was read: at least as many bytes as were asked for, or all there are. */

@@ -1,5 +1,5 @@
 export { type FoundCredentials, storedCredentials } from './credentials.ts'
-export { deleteRemote, type Referrer, type ReferrersOptions, remoteCatalog, remoteReferrers, remoteTags } from './listing.ts'
+export { deleteRemote, type Referrer, remoteCatalog, remoteReferrers, remoteTags } from './listing.ts'
 export * from './options.ts'
 export { proxyFor } from './proxy.ts'
 export { pullImage } from './pull.ts'

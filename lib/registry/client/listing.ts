@@ -5,7 +5,7 @@ import { manifestName, rejection } from './check.ts'
 import type { Answer } from './exchange.ts'
 import { printable, protocolError } from './failure.ts'
 import { checkRemoteOptions } from './option-names.ts'
-import type { RemoteOptions } from './options.ts'
+import type { ReferrersOptions, RemoteOptions } from './options.ts'
 import { Repository, refusalOf } from './repository.ts'
 import { Session } from './session.ts'
 
@@ -17,11 +17,6 @@ export interface Referrer {
   /** Bytes of its manifest. */
   readonly size: number
   readonly annotations: Readonly<Record<string, string>>
-}
-
-export interface ReferrersOptions extends RemoteOptions {
-  /** Only those of this type. */
-  readonly artifactType?: string | undefined
 }
 
 const largestPage = 4 * 1024 * 1024

@@ -1,7 +1,6 @@
 import { checkFlag, checkHooks, invalidOption, type OptionNames, optionCheck } from '../../errors/index.ts'
 import { defaultLimits } from '../../layers/index.ts'
-import type { ReferrersOptions } from './listing.ts'
-import type { PullOptions, PushOptions, RemoteOptions, RemoteTimeouts, RemoteTls, TransferOptions } from './options.ts'
+import type { PullOptions, PushOptions, ReferrersOptions, RemoteOptions, RemoteTimeouts, RemoteTls, TransferOptions } from './options.ts'
 
 const remoteNames: OptionNames<RemoteOptions> = { auth: true, tls: true, insecure: true, timeouts: true, retries: true, signal: true }
 const transferNames: OptionNames<TransferOptions> = { ...remoteNames, parallel: true, onProgress: true }

@@ -83,3 +83,8 @@ export interface PushOptions extends TransferOptions {
   /** Bytes of a request when a blob is sent in several. Default: one request for each blob. */
   readonly chunkSize?: number | undefined
 }
+
+export interface ReferrersOptions extends RemoteOptions {
+  /** Only those of this type. */
+  readonly artifactType?: string | undefined
+}
