@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { type Cgroup, type Cgroups, checkLimits, type Limits, rlimitsFor } from '../cgroups/index.ts'
 import { StrakeError } from '../errors/index.ts'
@@ -20,6 +19,7 @@ import {
 } from '../process/index.ts'
 import { flags } from '../sys/index.ts'
 import { type SignalName, signalNumber } from '../zygote/index.ts'
+import { engineFiles } from './engine-files.ts'
 import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
 
 const { RLIMIT } = flags
@@ -233,24 +233,6 @@ export function limitsIn(
 ): Pick<CommandFacts, 'rlimits' | 'processes'> {
   if (users || processes === undefined) return { rlimits, processes }
   return { rlimits: [...rlimits, { resource: RLIMIT.RLIMIT_NPROC, soft: processes, hard: processes }] }
-}
-
-function hostFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-const localHosts = '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n'
-
-/** /etc/hosts, hostname and resolv.conf of a container. */
-export function engineFiles(network: 'none' | 'host', hostname: string): ContainerSpec['files'] {
-  if (network === 'host') {
-    return { hosts: hostFile('/etc/hosts') || localHosts, hostname: `${hostname}\n`, resolvConf: hostFile('/etc/resolv.conf') }
-  }
-  return { hosts: `${localHosts}127.0.1.1\t${hostname}\n`, hostname: `${hostname}\n`, resolvConf: '' }
 }
 
 const allMasked = (): readonly string[] => [...maskedPaths, ...throttlePaths()]

@@ -162,13 +162,4 @@ test('working directory, terminal and umask of a command', () => {
   refused(() => settings.commandSpec([], {}, { config: {}, user: {} as settings.CommandFacts['user'], hostname: 'x' }), 'an empty argv')
 })
 
-test('the files of a container name the host; with no network no server is asked for names', () => {
-  const none = settings.engineFiles('none', 'box')
-  assert.match(none.hosts, /^127\.0\.0\.1\s+localhost$/m)
-  assert.match(none.hosts, /^127\.0\.1\.1\s+box$/m)
-  assert.is(none.hostname, 'box\n')
-  assert.is(none.resolvConf, '')
-  assert.match(settings.engineFiles('host', 'box').hosts, /localhost/)
-})
-
 test.run()
