@@ -21,6 +21,7 @@ import { Log, type LogLine, type LogOptions } from './log.ts'
 import type { CommandOptions, StartOptions } from './options.ts'
 import { killContainer } from './pause.ts'
 import { type Launched, Process, type Stdio } from './process.ts'
+import { processOf } from './refused.ts'
 import { currentRuntime, type Runtime } from './runtime.ts'
 import { argvOf, checkName, commandOf, limitsOf, stopSignalOf } from './settings.ts'
 
@@ -170,9 +171,11 @@ export class Container implements AsyncDisposable {
   exec(command: string | readonly string[], options: CommandOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: CommandOptions): Process
   exec(command: string | readonly string[], options: CommandOptions = {}): Process<string | Buffer> {
-    checkCommandOptions(options)
-    const argv = argvOf(command, this.image.config.Shell)
-    const process = new Process<string | Buffer>(argv, options, (stdio) => this.#launchExec(argv, options, stdio))
+    const process = processOf(() => {
+      checkCommandOptions(options)
+      const argv = argvOf(command, this.image.config.Shell)
+      return new Process<string | Buffer>(argv, options, (stdio) => this.#launchExec(argv, options, stdio))
+    })
     this.#execs.add(process)
     const forget = (): void => {
       this.#execs.delete(process)

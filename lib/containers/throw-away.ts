@@ -2,28 +2,37 @@ import type { ImageData } from '../images/index.ts'
 import { checkContainerOptions } from './check.ts'
 import { launchContainer, launchedOf, type RunningContainer, settleContainer } from './launch.ts'
 import type { ContainerOptions } from './options.ts'
-import { type Launched, Process, type Stdio, usageOf } from './process.ts'
+import { type Launch, type Launched, Process, type Stdio, usageOf } from './process.ts'
+import { processOf } from './refused.ts'
 import { currentRuntime } from './runtime.ts'
 import { argvOf } from './settings.ts'
 
-/** Runs a command in a throw-away container of an image. */
+/** Runs a command in a throw-away container of an image, or of one that is made for it, once the options are known to be right. */
 export function execInImage(
-  image: ImageData | Promise<ImageData>,
+  image: ImageData | (() => Promise<ImageData>),
   command: string | readonly string[],
   options: ContainerOptions & { readonly encoding: 'buffer' },
 ): Process<Buffer>
-export function execInImage(image: ImageData | Promise<ImageData>, command: string | readonly string[], options?: ContainerOptions): Process
 export function execInImage(
-  image: ImageData | Promise<ImageData>,
+  image: ImageData | (() => Promise<ImageData>),
+  command: string | readonly string[],
+  options?: ContainerOptions,
+): Process
+export function execInImage(
+  image: ImageData | (() => Promise<ImageData>),
   command: string | readonly string[],
   options: ContainerOptions = {},
 ): Process<string | Buffer> {
-  checkContainerOptions(options)
-  const argv = argvOf(command)
-  // The process rejects with its failure, or with another that came first: then nobody waits for it.
-  if (image instanceof Promise) image.catch(() => undefined)
-  const launch = async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
-    const [runtime, source] = [await currentRuntime(), image instanceof Promise ? await image : image]
+  return processOf(() => {
+    checkContainerOptions(options)
+    const argv = argvOf(command)
+    return new Process<string | Buffer>(argv, options, launcherOf(image, argv, options))
+  })
+}
+
+function launcherOf(image: ImageData | (() => Promise<ImageData>), argv: readonly string[], options: ContainerOptions): Launch {
+  return async (stdio: Stdio, signal: AbortSignal | undefined): Promise<Launched> => {
+    const [runtime, source] = [await currentRuntime(), typeof image === 'function' ? await image() : image]
     const directory = runtime.newDirectory()
     let made: RunningContainer
     try {
@@ -42,5 +51,4 @@ export function execInImage(
       },
     }
   }
-  return new Process<string | Buffer>(argv, options, launch)
 }

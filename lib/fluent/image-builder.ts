@@ -37,7 +37,6 @@ import {
 import {
   buildRuntime,
   type ContainerOptions,
-  checkContainerOptions,
   checkStartOptions,
   currentRuntime,
   execInImage,
@@ -243,12 +242,7 @@ export class ImageBuilder {
   exec(command: string | readonly string[], options: ContainerOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: ContainerOptions): Process
   exec(command: string | readonly string[], options: ContainerOptions = {}): Process<string | Buffer> {
-    checkContainerOptions(options)
-    return execInImage(
-      this.build({ signal: options.signal }).then(({ data }) => data),
-      command,
-      options,
-    )
+    return execInImage(async () => (await this.build({ signal: options.signal })).data, command, options)
   }
 
   /**

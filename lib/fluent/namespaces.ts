@@ -1,4 +1,4 @@
-import { argvOf, type CommandOptions, Process } from '../containers/index.ts'
+import { argvOf, type CommandOptions, Process, processOf } from '../containers/index.ts'
 import { checkTexts, optionCheck, StrakeError } from '../errors/index.ts'
 import { type NamespaceLink, type NamespaceOptions, type OpenNamespaces, openNamespaces } from '../namespaces/index.ts'
 import { searchPaths } from '../process/index.ts'
@@ -57,6 +57,10 @@ export class Namespaces implements AsyncDisposable {
   exec(command: string | readonly string[], options: NamespaceCommandOptions & { readonly encoding: 'buffer' }): Process<Buffer>
   exec(command: string | readonly string[], options?: NamespaceCommandOptions): Process
   exec(command: string | readonly string[], options: NamespaceCommandOptions = {}): Process<string | Buffer> {
+    return processOf(() => this.#exec(command, options))
+  }
+
+  #exec(command: string | readonly string[], options: NamespaceCommandOptions): Process<string | Buffer> {
     checkCommandOptions(options)
     if (options.env !== undefined) checkTexts('env', options.env)
     const argv = argvOf(command)

@@ -111,6 +111,27 @@ for (const [name, call, known] of calls) {
   })
 }
 
+test('what a process cannot be started with rejects, and throws nothing at the call', async () => {
+  const wrong: readonly (readonly [command: unknown, options: unknown])[] = [
+    [['true'], { nope: 1 }],
+    [['true'], null],
+    [['true'], { maxOutput: 'much' }],
+    [['true'], { timeout: 'long' }],
+    [['true'], { env: { A: 1 } }],
+    [5, {}],
+    [['a\0b'], {}],
+    [[], {}],
+  ]
+  for (const [command, options] of wrong) {
+    const [what, how] = [command as string[], options as Options]
+    const processes = [base.exec(what, how), built.exec(what, how), container.exec(what, how), namespaces.exec(what, how)]
+    for (const process of processes) {
+      await assertRefused(() => process, JSON.stringify([command, options]))
+      await assertRefused(() => process.started, JSON.stringify([command, options]))
+    }
+  }
+})
+
 test('readFile takes an encoding of Node, as text or in an object, and refuses another', async () => {
   await container.fs.writeFile('/l', 'é')
   assert.is(await container.fs.readFile('/l', 'utf8'), 'é')
