@@ -59,7 +59,7 @@ export async function openBase(base: Base, context: BuildContext): Promise<Stage
     case 'scratch':
       return { ...empty, settings: { WorkingDir: '/' } }
     case 'host': {
-      const layer = await hostLayer(store, context.onMade)
+      const layer = await hostLayer(store, context.epoch, context.onMade)
       const history = [{ created_by: "the host's shell and tools", comment: 'strake' }]
       return { ...empty, settings: { Env: defaultEnvironment, Cmd: ['/bin/sh'] }, layers: [layer], history, platform: hostPlatform }
     }

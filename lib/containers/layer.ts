@@ -34,15 +34,21 @@ export interface MadeLayer {
   readonly chainId: Digest
 }
 
-/** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. Unless it is kept, times later than SOURCE_DATE_EPOCH become that. */
+interface CommitOptions {
+  /** Times later than this one become this one; in seconds since 1970. */
+  readonly clampTime: number | undefined
+  /** Whether the upper stays where it is. Default false. */
+  readonly keeps?: boolean
+}
+
+/** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. */
 export async function commitUpper(
   runtime: Runtime,
   directory: ContainerDirectory,
   below: Digest | undefined,
-  options: { readonly keeps?: boolean } = {},
+  { clampTime, keeps = false }: CommitOptions,
 ): Promise<MadeLayer> {
   const { ids } = await runtime.zygote()
-  const clampTime = options.keeps ? undefined : sourceDateEpoch()
   const agent = await runtime.agentFor(`${directory.zygotePath}/upper`)
   let layer: Awaited<ReturnType<typeof diffLayer>>
   try {
@@ -52,7 +58,7 @@ export async function commitUpper(
   }
   const chain = chainId(below, layer.diffId)
   // Where the layer has other times than the upper, the snapshot is to be unpacked from it.
-  if (!options.keeps && clampTime === undefined) await runtime.adopt(chain, directory)
+  if (!keeps && clampTime === undefined) await runtime.adopt(chain, directory)
   return { descriptor: layer.descriptor, diffId: layer.diffId, chainId: chain }
 }
 
@@ -158,7 +164,7 @@ export class LayerInProgress {
     try {
       if (this.#mounts === 0) await this.agent()
       await this.#closeAgent()
-      const made = await commitUpper(this.#runtime, this.#directory, this.#lowers.at(-1))
+      const made = await commitUpper(this.#runtime, this.#directory, this.#lowers.at(-1), { clampTime: sourceDateEpoch() })
       if (this.#runtime.hasUnpacked([made])) this.#options.onSnapshot?.(made.chainId)
       return made
     } finally {

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { decompressArchive, directoryEntries, type LayerLimits, layerMediaType, storeLayer } from '../layers/index.ts'
+import { decompressArchive, directoryEntries, type LayerLimits, layerMediaType, sourceDateEpoch, storeLayer } from '../layers/index.ts'
 import { type ByteStream, type Digest, type Store, toDigest } from '../store/index.ts'
 import type { ExecutionConfig } from './config.ts'
 import type { ImageData } from './image.ts'
@@ -37,9 +37,9 @@ export async function importRootfsFile(store: Store, path: string, options: Root
   return await importRootfsTar(store, createReadStream(path, { highWaterMark: 512 * 1024 }), options)
 }
 
-/** Makes an image of one layer from a directory of this machine that holds a root file system. */
+/** Makes an image of one layer from a directory of this machine that holds a root file system. Times later than SOURCE_DATE_EPOCH become that. */
 export async function importRootfsDirectory(store: Store, path: string, options: RootfsOptions = {}): Promise<ImageData> {
-  const { descriptor } = await storeLayer(store, directoryEntries(path, { exclude: options.exclude }))
+  const { descriptor } = await storeLayer(store, directoryEntries(path, { exclude: options.exclude }), { clampTime: sourceDateEpoch() })
   return await putRootfs(store, descriptor, options)
 }
 

@@ -8,12 +8,14 @@ import { assembleHostBase, type BaseEntry } from './assemble.ts'
 import { type Witness, witness } from './tree.ts'
 
 /** Changed whenever the same files come to make another base. */
-const version = 1
+const version = 2
 
 interface HostRecord {
   readonly version: number
   readonly digest: Digest
   readonly size: number
+  /** What no time in it is later than, in seconds since 1970; null where nothing was set. */
+  readonly epoch: number | null
   readonly witnesses: readonly Witness[]
 }
 
@@ -23,9 +25,16 @@ function recordPath(store: Store): string {
 
 function parseHost(value: unknown): HostRecord | undefined {
   const record = fieldsOf(value)
-  const { digest, size, witnesses } = record
-  if (record.version !== version || !isDigest(digest) || typeof size !== 'number' || !Array.isArray(witnesses)) return undefined
-  return { version, digest, size, witnesses }
+  const { digest, size, epoch, witnesses } = record
+  if (
+    record.version !== version ||
+    !isDigest(digest) ||
+    typeof size !== 'number' ||
+    (epoch !== null && typeof epoch !== 'number') ||
+    !Array.isArray(witnesses)
+  )
+    return undefined
+  return { version, digest, size, epoch, witnesses }
 }
 
 /** Whether every file that the base was made from is still the same. */
@@ -47,10 +56,15 @@ function* layerEntries(entries: readonly BaseEntry[]): Generator<LayerEntry> {
   }
 }
 
-/** The base from this machine's own files, as a layer in the store: made anew when one of those files has changed, found otherwise. */
-export async function hostLayer(store: Store, onMade: () => void = () => {}): Promise<StageLayer> {
+/**
+ * The base from this machine's own files, as a layer in the store: made anew when one of those files has changed, found otherwise.
+ *
+ * @param epoch later times become this one, in seconds since 1970
+ */
+export async function hostLayer(store: Store, epoch?: number, onMade: () => void = () => {}): Promise<StageLayer> {
   const known = readRecord(recordPath(store), parseHost)
-  if (known && (await store.blobs.size(known.digest)) === known.size && holds(known.witnesses)) return layerOf(known)
+  const isSame = known?.epoch === (epoch ?? null) && (await store.blobs.size(known.digest)) === known.size
+  if (known && isSame && holds(known.witnesses)) return layerOf(known)
   onMade()
   const base = await assembleHostBase()
   if (!base) {
@@ -58,8 +72,8 @@ export async function hostLayer(store: Store, onMade: () => void = () => {}): Pr
       hint: 'a working `sh` must be in /usr/bin or /bin, and readable',
     })
   }
-  const { descriptor } = await storeLayer(store, layerEntries(base.entries))
-  const record = { version, digest: descriptor.digest, size: descriptor.size, witnesses: base.witnesses }
+  const { descriptor } = await storeLayer(store, layerEntries(base.entries), { clampTime: epoch })
+  const record = { version, digest: descriptor.digest, size: descriptor.size, epoch: epoch ?? null, witnesses: base.witnesses }
   writeRecord(store, recordPath(store), record)
   return layerOf(record)
 }

@@ -26,4 +26,14 @@ test('a base whose blob is gone is made again', async () => {
   assert.ok(await store.blobs.has(digest))
 })
 
+test('with another SOURCE_DATE_EPOCH the base is another one, and the first when that is taken back', async () => {
+  using directory = temporaryDirectory('store')
+  const store = await Store.open(directory.path)
+  const plain = await hostLayer(store)
+  const clamped = await hostLayer(store, 1_000_000_000)
+  assert.is.not(clamped.digest, plain.digest)
+  assert.equal(await hostLayer(store, 1_000_000_000), clamped)
+  assert.equal(await hostLayer(store), plain)
+})
+
 test.run()
