@@ -34,6 +34,9 @@ function field(value: object, name: string): unknown {
   return Reflect.get(value, name)
 }
 
+/** Lines of a failed step's output that are shown with its error; docs/progress.md says so. */
+const logLines = 20
+
 /** The last lines of what a failed build step printed. */
 function logOf(error: Error): string[] {
   const details = field(error, 'details')
@@ -41,7 +44,7 @@ function logOf(error: Error): string[] {
   if (typeof log !== 'string') return []
   const lines = log.trimEnd().split('\n')
   // A log of one line is in the message already.
-  return lines.length > 1 ? lines.slice(-12).map((line) => `    ${line}`) : []
+  return lines.length > 1 ? lines.slice(-logLines).map((line) => `    ${line}`) : []
 }
 
 function headOf(error: Error, colors: boolean): string[] {

@@ -25,7 +25,10 @@ export interface Advance {
 /** The stage after a step; `before` is undefined for `from` alone. */
 export async function advance(before: Advance | undefined, step: Step, context: BuildContext, reporter: Reporter): Promise<Advance> {
   checkAborted(context.options.signal)
+  // Of one that stands for several: what is opened for the next may be a build that needs slots.
+  reporter.leave()
   if (step.kind === 'from') {
+    reporter.begin()
     let isCached = true
     const onMade = (): void => {
       isCached = false
@@ -84,6 +87,8 @@ async function advanced(
 /** Looks a step up in the cache, or carries it out and remembers what it made under all of its keys. */
 async function layered(stage: Stage, step: Step, prepared: PreparedStep, context: BuildContext, reporter: Reporter): Promise<Advance> {
   await using ready = prepared
+  // The keys, too, may be work: files are read for them, or downloaded.
+  await reporter.enter(context)
   const name = describeStep(step)
   const keys: string[] = []
   for await (const parts of ready.keys()) {
@@ -101,12 +106,9 @@ async function layered(stage: Stage, step: Step, prepared: PreparedStep, context
     if (context.remoteCaches.some((cache) => cache.has(key))) break
   }
   const { record, isCached } = await once(keys, context, async () => {
-    const layer = await context.slots.run(async () => {
-      checkAborted(context.options.signal)
-      await context.runtime.unpack({ layers: imageLayers(stage) }, { signal: context.options.signal, onNotice: context.onNotice })
-      return await carryOut(stage, name, ready, context, reporter)
-    })
-    return { layer, created: timeOf(context) }
+    checkAborted(context.options.signal)
+    await context.runtime.unpack({ layers: imageLayers(stage) }, { signal: context.options.signal, onNotice: context.onNotice })
+    return { layer: await carryOut(stage, name, ready, context, reporter), created: timeOf(context) }
   })
   return { stage: extend(stage, { name, ...record }), isCached }
 }
@@ -123,21 +125,30 @@ interface Outcome {
 async function once(keys: readonly string[], context: BuildContext, carryOut: () => Promise<CachedStep>): Promise<Outcome> {
   const last = keys.at(-1) ?? ''
   const same = context.underWay.get(last)
-  if (same) return { record: (await same).record, isCached: true }
+  if (same) return { record: (await context.slots.lend(() => same)).record, isCached: true }
   const work = async (): Promise<Outcome> => {
     const found = await fromCaches(keys, context)
-    return found ? { record: found, isCached: true } : { record: await remember(keys, await carryOut(), context), isCached: false }
+    return found ? { record: found, isCached: true } : await made()
   }
-  const isAlone = context.options.noCache === true
-  const outcome = isAlone
-    ? carryOut().then(async (made) => ({ record: await remember(keys, made, context), isCached: false }))
-    : context.runtime.store.withLock(`step-${last}`, work, {
-        signal: context.options.signal,
-        timeout: Number.POSITIVE_INFINITY,
-        isTransient: true,
-      })
+  const made = async (): Promise<Outcome> => ({ record: await remember(keys, await carryOut(), context), isCached: false })
+  const outcome = context.options.noCache ? made() : locked(`step-${last}`, context, work)
   context.underWay.set(last, outcome)
   return await outcome
+}
+
+/** Works under a lock of the store. Whoever must wait for it waits for what another build is at, and needs no slot for that. */
+async function locked<T>(name: string, { runtime, options, slots }: BuildContext, work: () => Promise<T>): Promise<T> {
+  const { store } = runtime
+  const shared = { signal: options.signal, isTransient: true }
+  const release = await store.lock(name, { ...shared, timeout: 0 }).catch((error: unknown) => {
+    if (!(error instanceof StrakeError) || error.code !== 'store_busy') throw error
+    return slots.lend(() => store.lock(name, { ...shared, timeout: Number.POSITIVE_INFINITY }))
+  })
+  try {
+    return await work()
+  } finally {
+    await release()
+  }
 }
 
 async function fromCaches(keys: readonly string[], context: BuildContext): Promise<CachedStep | undefined> {

@@ -5,6 +5,7 @@ import type { TransferEvent } from '../registry/index.ts'
  * under way at once, so their events alternate.
  */
 export type BuildEvent =
+  /** The step is worked on from now on. One that waits, for what it needs or for its turn, has not started, and that is no part of `durationMs`. */
   | { readonly type: 'start'; readonly index: number; readonly total: number; readonly name: string }
   | {
       readonly type: 'step'

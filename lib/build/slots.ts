@@ -12,15 +12,26 @@ export class Slots {
     this.#free = count
   }
 
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  /** Resolves when there is a slot, which is the caller's until it is given back. */
+  async take(): Promise<void> {
     if (this.#free > 0) this.#free -= 1
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  give(): void {
+    const next = this.#waiting.shift()
+    if (next) next()
+    else this.#free += 1
+  }
+
+  /** Of work that has a slot: another may have it while `wait` goes on. It is back, before those that have not begun, when that is over. */
+  async lend<T>(wait: () => Promise<T>): Promise<T> {
+    this.give()
     try {
-      return await work()
+      return await wait()
     } finally {
-      const next = this.#waiting.shift()
-      if (next) next()
-      else this.#free += 1
+      if (this.#free > 0) this.#free -= 1
+      else await new Promise<void>((resolve) => this.#waiting.unshift(resolve))
     }
   }
 }

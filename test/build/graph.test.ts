@@ -259,6 +259,57 @@ test('steps are counted over all branches, and each event says which it is of', 
     },
   ))
 
+test('a step starts when it is worked on: one that waits for its turn has not', async () => {
+  const commands: FakeCommand = async ({ onOutput }) => {
+    onOutput?.('stdout', Buffer.from('x'))
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    return {}
+  }
+  await withFakeBench(commands, async ({ build }) => {
+    const tellings: BuildEvent[] = []
+    const copies = [scratch.copy({ a: '1' }, '/'), scratch.workdir('/w'), scratch.copy({ a: '1' }, '/', { link: true })]
+    const onProgress = (event: BuildEvent): void => void (event.name === 'FROM scratch' || tellings.push(event))
+    await build(joined([...branches(4), ...copies]), { parallel: 1, onProgress })
+    let underWay: number | undefined
+    for (const { type, index, name } of tellings) {
+      assert.is(underWay, type === 'start' ? undefined : index, `${type} of ${name}`)
+      underWay = type === 'step' ? undefined : index
+    }
+    assert.is(tellings.filter(({ type }) => type === 'start').length, 14)
+  })
+})
+
+test('a step that was still waiting for its turn when another failed is told nothing of', async () => {
+  const behave: FakeCommand = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    return { exitCode: 3 }
+  }
+  await withFakeBench(behave, async ({ build, ran }) => {
+    const tellings: string[] = []
+    const onProgress = ({ type, name }: BuildEvent): void => void (name.startsWith('RUN') && tellings.push(`${type} ${name}`))
+    await failure(build(joined(branches(3)), { parallel: 1, onProgress }))
+    const [name] = ran()
+    assert.equal(tellings, [`start RUN ["${name}"]`, `failed RUN ["${name}"]`])
+  })
+})
+
+test('who waits for an equal step of another build has no slot meanwhile', async () => {
+  const gates = new Map<string, () => void>()
+  const behave: FakeCommand = async ({ argv: [name = ''] }) => {
+    await new Promise<void>((resolve) => gates.set(name, resolve))
+    return {}
+  }
+  await withFakeBench(behave, async ({ build, ran }) => {
+    const first = build(image('scratch').run(['shared']))
+    while (!gates.has('shared')) await new Promise((resolve) => setTimeout(resolve, 1))
+    const second = build(joined([scratch.run(['shared']), scratch.run(['own'])]), { parallel: 1 })
+    while (!gates.has('own')) await new Promise((resolve) => setTimeout(resolve, 1))
+    for (const open of gates.values()) open()
+    await Promise.all([first, second])
+    assert.equal(ran(), ['own', 'shared'])
+  })
+})
+
 test('options of the graph that are none are refused', () =>
   withFakeBench(
     () => ({}),

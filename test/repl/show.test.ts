@@ -1,6 +1,7 @@
 import { runInThisContext } from 'node:vm'
 import * as assert from 'uvu/assert'
-import { showValue } from '../../repl/show.ts'
+import { StrakeError } from '../../lib/errors/index.ts'
+import { showError, showValue } from '../../repl/show.ts'
 import { test } from '../support/uvu.ts'
 
 test('a value with an error in it shows no frames of Node’s and ours, with colors or without', () => {
@@ -11,6 +12,15 @@ test('a value with an error in it shows no frames of Node’s and ours, with col
     assert.match(shown, /later/)
     assert.not.match(shown, /node:vm/)
   }
+})
+
+test('the last twenty lines of a failed step are shown with its error, as docs/progress.md says', () => {
+  const log = Array.from({ length: 30 }, (_, index) => `line ${index + 1}\n`).join('')
+  const shown = showError(new StrakeError('build_failed', 'run: make ended with exit code 2', { details: { log } }), false)
+  assert.equal(
+    shown.match(/line \d+/g),
+    Array.from({ length: 20 }, (_, index) => `line ${index + 11}`),
+  )
 })
 
 test.run()

@@ -17,6 +17,7 @@ class RunningStep {
   readonly #pulls = new Map<string, TransferView>()
   #log: string[] = []
   #open = ''
+  #duration: number | undefined
 
   constructor({ index, total, name }: { readonly index: number; readonly total: number; readonly name: string }) {
     this.#name = fit(`[${index}/${total}] ${printable(name)}`, longestName)
@@ -37,7 +38,7 @@ class RunningStep {
   lines(width: number): string[] {
     const pulls = [...this.#pulls.values()].flatMap((view) => view.lines(width))
     const tail = [...pulls, ...this.#tail(tailLines)]
-    return [`▸ ${this.#name}  ${seconds(performance.now() - this.#begin)}`, ...tail.map((line) => `  │ ${line}`)]
+    return [`▸ ${this.#name}  ${this.#time()}`, ...tail.map((line) => `  │ ${line}`)]
   }
 
   done(note: string): string[] {
@@ -45,11 +46,17 @@ class RunningStep {
     return [...pulls.map((line) => `  ${line}`), `✔ ${this.#name}  ${note}`]
   }
 
+  /** @param duration milliseconds */
+  end(duration: number): void {
+    this.#duration = duration
+  }
+
   failed(hasLog: boolean): string[] {
-    return [
-      `✘ ${this.#name}  ${seconds(performance.now() - this.#begin)}`,
-      ...(hasLog ? this.#tail(keptLines).map((line) => `  │ ${line}`) : []),
-    ]
+    return [`✘ ${this.#name}  ${this.#time()}`, ...(hasLog ? this.#tail(keptLines).map((line) => `  │ ${line}`) : [])]
+  }
+
+  #time(): string {
+    return seconds(this.#duration ?? performance.now() - this.#begin)
   }
 
   #tail(most: number): string[] {
@@ -62,6 +69,7 @@ class RunningStep {
 export class BuildView implements View {
   readonly #print: (lines: readonly string[]) => void
   readonly #running = new Map<string, RunningStep>()
+  #failed: RunningStep | undefined
 
   /** @param print gets the lines that stay */
   constructor(print: (lines: readonly string[]) => void) {
@@ -77,6 +85,11 @@ export class BuildView implements View {
     else if (event.type === 'step') {
       this.#running.delete(key)
       if (step) this.#print(step.done(event.cached ? 'cached' : seconds(event.durationMs)))
+    } else if (event.type === 'failed') {
+      step?.end(event.durationMs)
+      // Those that fail after it were ended because of it.
+      if (this.#failed) this.#running.delete(key)
+      this.#failed ??= step
     }
   }
 
@@ -84,8 +97,8 @@ export class BuildView implements View {
     return [...this.#running.values()].flatMap((step) => step.lines(width))
   }
 
-  /** The step that was under way when the build failed, with the end of its output unless somebody else shows that. */
+  /** The step that the build failed with, and the end of its output unless somebody else shows that. */
   failure(hasLog: boolean): string[] {
-    return [...this.#running.values()].slice(-1).flatMap((step) => step.failed(hasLog))
+    return this.#failed?.failed(hasLog) ?? []
   }
 }
