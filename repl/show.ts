@@ -47,6 +47,15 @@ function logOf(error: Error): string[] {
   return lines.length > 1 ? lines.slice(-logLines).map((line) => `    ${line}`) : []
 }
 
+/** The step of a build that failed with an error which says nothing of it. */
+function stepOf(error: Error): string[] {
+  const details = field(error, 'details')
+  const step = typeof details === 'object' && details !== null ? field(details, 'step') : undefined
+  if (typeof step !== 'string' || error.message.startsWith('run: ')) return []
+  const [line = ''] = stripVTControlCharacters(step).split('\n')
+  return [`  in step: ${line.length > 100 ? `${line.slice(0, 100)}…` : line}`]
+}
+
 function headOf(error: Error, colors: boolean): string[] {
   const code = field(error, 'code')
   const name = error.name === 'Error' && typeof code === 'string' ? '' : error.name
@@ -68,7 +77,7 @@ function placesOf(error: Error): string[] {
 /** An error for a person: what went wrong, what to do, its code, and where in the user's own code; what caused it on lines after. */
 export function showError(error: unknown, colors: boolean, depth = 0): string {
   if (!(error instanceof Error)) return `${paint('red', 'Thrown', colors)}: ${inspect(error, { colors })}`
-  const lines = [...headOf(error, colors), ...logOf(error)]
+  const lines = [...headOf(error, colors), ...stepOf(error), ...logOf(error)]
   if (depth === 0) lines.push(...placesOf(error).map((line) => paint('gray', line, colors)))
   if (error instanceof AggregateError && depth < 3) {
     for (const each of error.errors)

@@ -7,7 +7,7 @@ import { type CachedStep, cacheKey } from './cache.ts'
 import { type BuildContext, type PreparedStep, timeOf } from './context.ts'
 import { prepareCopy } from './copy-step.ts'
 import { describeStep } from './describe.ts'
-import { BuildError, checkAborted } from './failure.ts'
+import { BuildError, checkAborted, failureOf } from './failure.ts'
 import type { Reporter } from './report.ts'
 import { writeStage } from './result.ts'
 import { prepareRun } from './run-step.ts'
@@ -22,8 +22,16 @@ export interface Advance {
   readonly isCached: boolean
 }
 
-/** The stage after a step; `before` is undefined for `from` alone. */
+/** The stage after a step; `before` is undefined for `from` alone. Whatever it rejects with says in its details which step it was. */
 export async function advance(before: Advance | undefined, step: Step, context: BuildContext, reporter: Reporter): Promise<Advance> {
+  try {
+    return await afterStep(before, step, context, reporter)
+  } catch (error) {
+    throw failureOf(describeStep(step), error)
+  }
+}
+
+async function afterStep(before: Advance | undefined, step: Step, context: BuildContext, reporter: Reporter): Promise<Advance> {
   checkAborted(context.options.signal)
   // Of one that stands for several: what is opened for the next may be a build that needs slots.
   reporter.leave()

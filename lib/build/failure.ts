@@ -1,4 +1,5 @@
 import { classesOf, hasClass, StrakeError, type StrakeErrorOptions } from '../errors/index.ts'
+import { storeError } from '../store/index.ts'
 
 export interface BuildErrorOptions<State> extends StrakeErrorOptions {
   readonly state: State
@@ -42,6 +43,14 @@ export class BuildError<State> extends StrakeError {
 /** What an aborted signal rejects with: `aborted`, its reason the cause. */
 export function abortedError(signal: AbortSignal): StrakeError {
   return new StrakeError('aborted', 'the build was aborted', { cause: signal.reason })
+}
+
+/** What a step failed with, of whatever code, with the step in its details; that which a step within it failed with has its own. */
+export function failureOf(step: string, error: unknown): unknown {
+  const told = storeError(error)
+  if (!(told instanceof StrakeError) || told.code === 'aborted' || told.details?.step !== undefined) return told
+  const { code, message, hint, cause, details } = told
+  return new StrakeError(code, message, { hint, cause, details: { ...details, step } })
 }
 
 export function checkAborted(signal: AbortSignal | undefined): void {

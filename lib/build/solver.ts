@@ -20,7 +20,7 @@ import type { Step } from './step.ts'
  * Builds an image: carries out `steps` and those of the builds that they take from, independent ones at once, or takes from the cache what
  * an earlier build made of the same step on the same layers. Resolves to the image, which is in the store. Nothing is left of a build that fails or is
  * aborted but its finished steps. Rejects with `build_failed` (a `BuildError`), `aborted`, `store_full`, `context_invalid`, `path_escapes`,
- * `image_not_found`, …: with the failure of the step that failed first; the others have been ended by then.
+ * `image_not_found`, …: with the failure of the step that failed first, which is in `details.step`; the others have been ended by then.
  */
 export async function buildImage(steps: readonly Step[], options: BuildOptions, runtime: BuildRuntime): Promise<ImageData> {
   checkBuildOptions(options)

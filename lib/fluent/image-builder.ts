@@ -211,7 +211,8 @@ export class ImageBuilder {
 
   /**
    * Builds the image: every step that is not in the cache is carried out. Rejects with `build_failed` (a `BuildError`: its `state` is the
-   * image before the step that failed), `aborted`, `context_invalid`, `path_escapes`, `image_not_found`, ….
+   * image before the step that failed), `aborted`, `context_invalid`, `path_escapes`, `image_not_found`, `store_full`, …; `details.step` of each but
+   * `aborted` is the step.
    *
    * @example const built = await image('host').run('date > /built').build({ tag: 'app' })
    */

@@ -14,6 +14,7 @@ export interface Outcome {
   readonly code?: string
   readonly message?: string
   readonly log?: string
+  readonly step?: string
   readonly state?: string
 }
 
@@ -33,6 +34,7 @@ for (const list of commands.map((command) => command.split(' ;; '))) {
         code: error.code,
         message: error.message,
         log: String(error.details?.log ?? ''),
+        step: error.details?.step,
         state: error.state ? error.state.digest : inspect(error),
       }),
     )

@@ -81,7 +81,8 @@ testAs(test, ['root'], 'a step that fills the disk: with its own files, and with
   const own = 'head -c 120m /dev/zero > /big && echo not reached'
   const layer = 'head -c 44m /dev/urandom > /big; echo ready'
   const small = 'echo small > /small'
-  const worker = new Worker({ commands: [own, layer, small, layer, `${small} ;; cat /small`] }, [
+  const quiet = 'dd if=/dev/zero of=/big bs=1M count=120 2> /dev/null; true'
+  const worker = new Worker({ commands: [own, layer, small, layer, quiet, `${small} ;; cat /small`] }, [
     'unshare',
     '--mount',
     'sh',
@@ -89,9 +90,10 @@ testAs(test, ['root'], 'a step that fills the disk: with its own files, and with
     script,
     disk,
   ])
-  const [one, two, three, four, five, ...left] = await worker.outcomes()
+  const [one, two, three, four, silent, five, ...left] = await worker.outcomes()
   assert.equal([one?.code, two?.code, four?.code], ['build_failed', 'store_full', 'store_full'], JSON.stringify([one, two, four]))
   assert.match(one?.log ?? '', /No space left on device/)
+  assert.equal([one?.step, two?.step, silent?.code, silent?.step], [`RUN ${own}`, `RUN ${layer}`, 'store_full', `RUN ${quiet}`])
   assert.ok(three?.digest)
   assert.ok(five?.digest)
   assert.equal(left, [`${disk}/store/containers:`, '', `${disk}/store/tmp:`])

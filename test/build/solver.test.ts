@@ -285,6 +285,36 @@ test('wrong contexts are refused by their own codes', () =>
     },
   ))
 
+test('whatever a step fails with, its details say which step it was', () => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+  return withBench(
+    ({ argv }) => {
+      if (argv[0] === 'full') throw full
+      if (argv[0] === 'refused')
+        throw new StrakeError('kernel_refused', 'mount(2) is refused', { hint: 'doctor()', details: { errno: 'EPERM' } })
+      return {}
+    },
+    async ({ build, directory }) => {
+      const dockerfile = image().fromDockerfile({ text: 'FROM scratch\nENV A=missing\nCOPY $A /there\n' })
+      const inner = scratch.copy('/', '/', { from: image('no-such-image') })
+      for (const [app, code, step] of [
+        [scratch.run(['full']), 'store_full', 'RUN ["full"]'],
+        [scratch.run(['refused']), 'kernel_refused', 'RUN ["refused"]'],
+        [scratch.copy('missing', '/'), 'context_invalid', 'COPY missing /'],
+        [dockerfile, 'context_invalid', 'COPY missing /there'],
+        [inner, 'image_not_found', 'FROM no-such-image'],
+        [image('no-such-image'), 'image_not_found', 'FROM no-such-image'],
+        [scratch.add('http://127.0.0.1:1/x', '/'), 'download_failed', 'ADD http://127.0.0.1:1/x /'],
+      ] as const) {
+        const error = await failure(build(app, { pull: 'never', context: join(directory, 'context') }))
+        assert.equal([error.code, error.details?.step], [code, step])
+      }
+      const refused = await failure(build(scratch.run(['refused'])))
+      assert.equal([refused.hint, refused.details], ['doctor()', { errno: 'EPERM', step: 'RUN ["refused"]' }])
+    },
+  )
+})
+
 test('an aborted build rejects with aborted, whenever that is; what was finished is used again', () => {
   const controller = new AbortController()
   return withBench(

@@ -23,4 +23,11 @@ test('the last twenty lines of a failed step are shown with its error, as docs/p
   )
 })
 
+test('the step of a build is shown with an error that says nothing of it', () => {
+  const full = new StrakeError('store_full', 'the disk of the store is full', { details: { step: `RUN make\n${'x'.repeat(9999)}` } })
+  assert.match(showError(full, false), '  in step: RUN make\n')
+  const failed = new StrakeError('build_failed', 'run: make ended with exit code 2', { details: { step: 'RUN make' } })
+  assert.not.match(showError(failed, false), 'in step')
+})
+
 test.run()
