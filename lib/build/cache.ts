@@ -12,7 +12,7 @@ export interface CachedStep {
 }
 
 /** Changed whenever steps come to mean something else, so that old records are not used. */
-const version = 2
+const version = 3
 
 /** The key of a step: all that its outcome depends on, as JSON with a fixed order of its fields. */
 export function cacheKey(parts: Readonly<Record<string, unknown>>): string {

@@ -67,6 +67,8 @@ export interface ContainerRequest {
   readonly work?: string
   readonly mounts?: ContainerSpec['mounts']
   readonly fault?: { readonly index: number; readonly errno: number } | undefined
+  /** A command of a build: /etc/hostname is the image's own, and the files that are mounted over those of /etc are read-only, as in BuildKit. */
+  readonly isBuild?: boolean
 }
 
 interface SpecParts {
@@ -93,7 +95,7 @@ async function specParts(
   const users = usersOf(options.userns, zygote.ids, limited.processes)
   const makeSpec = (directory: ContainerDirectory): ContainerSpec => {
     const hostname = checkHostname(options.hostname ?? partsOf(directory).short)
-    return containerSpec(options, {
+    const spec = containerSpec(options, {
       zygotePath: directory.zygotePath,
       layers,
       hostname,
@@ -107,6 +109,7 @@ async function specParts(
       config: image.config,
     })
   }
+    return request.isBuild ? { ...spec, files: { ...spec.files, hostname: undefined, areReadonly: true } } : spec
   return { zygote, makeSpec, isSingular: users !== undefined }
 }
 

@@ -3,7 +3,7 @@ import type { ImageData } from '../images/index.ts'
 import { chainId, diffLayer, type SnapshotOptions, sourceDateEpoch } from '../layers/index.ts'
 import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
-import type { Op } from '../sys/index.ts'
+import { layout, type Op } from '../sys/index.ts'
 import { type Agent, confined } from '../zygote/index.ts'
 import type { ContainerDirectory } from './directory.ts'
 import { type ContainerRequest, launchContainer, launchedOf, layerPaths, layersOf } from './launch.ts'
@@ -116,7 +116,7 @@ export class LayerInProgress {
     const mounts: Op[] = [
       ...ops,
       { op: 'mkdir', path: work, mode: 0o700 },
-      ...overlayOps({ lowers: layerPaths(this.#lowers), upper, work, volatile: true, scaffold: this.#hasScaffold }),
+      ...overlayOps({ lowers: layerPaths(this.#lowers), upper, work, volatile: true, scaffold: this.#hasScaffold && layout.buildScaffold }),
     ]
     return confined(await this.#runtime.zygote(), mounts)
   }
@@ -147,6 +147,7 @@ export class LayerInProgress {
           layers: command.points === undefined ? layerPaths(this.#lowers) : [command.points, ...layerPaths(this.#lowers)],
           mounts: command.mounts,
           work: `work${this.#mounts}`,
+          isBuild: true,
         },
         stdio,
         signal,

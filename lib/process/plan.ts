@@ -1,6 +1,6 @@
 import type { PrivateUsers } from '../ids/index.ts'
 import { enterRootOps, freshUpper, overlayOps, preparedOps } from '../rootfs/index.ts'
-import { flags, type Op, Plan, type Program } from '../sys/index.ts'
+import { flags, layout, type Op, Plan, type Program } from '../sys/index.ts'
 import { beforeCommand, commandOps, confinementOf, makeDirectories, processLimit } from './command.ts'
 import { capabilityMask } from './confinement/index.ts'
 import type { CommandSpec, ContainerSpec, IdKind } from './spec.ts'
@@ -57,6 +57,11 @@ export function preparedProgram(
   return { clone, ops: [...enterUsers(users), ...prepared] }
 }
 
+/** Where /etc/hostname is the image's own, no mount point stands in for one that the image lacks. */
+function scaffoldOf({ files }: ContainerSpec): string {
+  return files.hostname === undefined ? layout.buildScaffold : layout.scaffold
+}
+
 /**
  * The program of a container: namespaces, root, confinement, then the command as a child of PID 1, which reaps and passes
  * signals on. A pure function: the same spec gives the same program, on any machine. Throws `invalid_argument`,
@@ -75,7 +80,7 @@ export function planOf(spec: ContainerSpec): Plan {
     { op: 'setHostname', name: spec.hostname },
     ...(spec.domainname === undefined ? [] : ([{ op: 'setDomainname', name: spec.domainname }] satisfies Op[])),
     ...upperOps,
-    ...overlayOps({ lowers: spec.layers, upper, work, volatile: spec.volatile }),
+    ...overlayOps({ lowers: spec.layers, upper, work, volatile: spec.volatile, scaffold: scaffoldOf(spec) }),
     ...enterRootOps(spec.files, { readonly: spec.readonlyRoot, mounts: spec.mounts }),
     ...spec.directories.flatMap(makeDirectories),
     ...beforeCommand(command),

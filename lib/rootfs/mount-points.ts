@@ -1,24 +1,31 @@
 import { flags, layout, type Op } from '../sys/index.ts'
 import { type MountSpec, mountOps } from './mounts.ts'
 
-const { MS, MNT, O, RESOLVE } = flags
+const { MS, MNT, O, RESOLVE, AT, MOUNT_ATTR } = flags
 
 /** Files of /etc that are the engine's: mounted over the image's, so never part of a layer. */
 export interface EngineFiles {
   readonly hosts: string
-  readonly hostname: string
+  /** Undefined: the image's own is what there is. */
+  readonly hostname: string | undefined
   readonly resolvConf: string
+  /** Default false. */
+  readonly areReadonly?: boolean
 }
 
 /** The files of /etc that are the engine's. */
 export const engineFileNames = ['hosts', 'hostname', 'resolv.conf'] as const
 
 /** The file is there and empty, and a copy of its mount is in the slot `etc/NAME` (`preparedOps`). */
-function engineFile(name: (typeof engineFileNames)[number], content: string): Op[] {
+function engineFile(name: (typeof engineFileNames)[number], content: string | undefined, isReadonly: boolean): Op[] {
+  if (content === undefined) return []
   return [
     ...(content === ''
       ? []
       : ([{ op: 'write', path: `${layout.newEtc}/${name}`, flags: O.O_WRONLY, data: Buffer.from(content) }] satisfies Op[])),
+    ...(isReadonly
+      ? ([{ op: 'mountSetattr', fd: `etc/${name}`, flags: AT.AT_EMPTY_PATH, set: MOUNT_ATTR.MOUNT_ATTR_RDONLY }] satisfies Op[])
+      : []),
     // The image may have made a link of it: it is followed inside the root only, and not through /proc. A dangling one is left alone.
     {
       op: 'attach',
@@ -41,11 +48,12 @@ export function enterRootOps(
   files: EngineFiles,
   options: { readonly readonly?: boolean | undefined; readonly mounts?: readonly MountSpec[] | undefined } = {},
 ): Op[] {
+  const { areReadonly = false } = files
   return [
     { op: 'open', path: layout.root, flags: O.O_PATH | O.O_DIRECTORY, out: 'root' },
-    ...engineFile('hosts', files.hosts),
-    ...engineFile('hostname', files.hostname),
-    ...engineFile('resolv.conf', files.resolvConf),
+    ...engineFile('hosts', files.hosts, areReadonly),
+    ...engineFile('hostname', files.hostname, areReadonly),
+    ...engineFile('resolv.conf', files.resolvConf, areReadonly),
     ...(options.readonly ? ([{ op: 'mount', target: layout.root, flags: MS.MS_REMOUNT | MS.MS_BIND | MS.MS_RDONLY }] satisfies Op[]) : []),
     attachTree(layout.newProc, 'proc'),
     attachTree(layout.newSys, 'sys'),

@@ -10,8 +10,8 @@ export interface OverlaySpec {
   readonly work?: string | undefined
   /** Leaves out every sync: for an upper that is thrown away (overlayfs, "volatile"). */
   readonly volatile?: boolean | undefined
-  /** false leaves the mount points out that an image may lack: the layers as they are, two of them at least. Default true. */
-  readonly scaffold?: boolean | undefined
+  /** What has the mount points that an image may lack; false leaves it out: the layers as they are, two of them at least. Default `layout.scaffold`. */
+  readonly scaffold?: string | false | undefined
 }
 
 /** The options of one mount(2) fit in a page, its end marked by a NUL. */
@@ -61,10 +61,12 @@ function mountByParts(spec: OverlaySpec, lowers: readonly string[], target: stri
  * every container is in a user namespace. Throws `limit_exceeded` for more than 500 layers (the kernel's own bound).
  */
 export function overlayOps(spec: OverlaySpec, target: string = layout.root): Op[] {
-  const lowers = spec.scaffold === false ? spec.lowers : [...spec.lowers, layout.scaffold]
+  const { scaffold = layout.scaffold } = spec
+  const lowers = scaffold === false ? spec.lowers : [...spec.lowers, scaffold]
   if (lowers.length > 500) throw new StrakeError('limit_exceeded', `An image may have 499 layers; this has ${spec.lowers.length}.`)
   // Without an upper the kernel wants two lowers at least.
-  if (spec.upper === undefined && lowers.length < 2) return [{ op: 'mount', source: layout.scaffold, target, flags: flags.MS.MS_BIND }]
+  if (spec.upper === undefined && lowers.length < 2)
+    return [{ op: 'mount', source: scaffold || layout.scaffold, target, flags: flags.MS.MS_BIND }]
   const whole = options(spec, lowers)
   if (Buffer.byteLength(whole) < mostOptionBytes) return [{ op: 'mount', source: 'overlay', target, type: 'overlay', data: whole }]
   const relative = lowers.map((lower) => (lower.startsWith(`${snapshots}/`) ? lower.slice(snapshots.length + 1) : lower))

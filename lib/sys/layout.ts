@@ -11,6 +11,8 @@ export const layout = {
   empty: '/empty',
   /** The lowest layer of every root: the mount points that an image may lack. */
   scaffold: '/scaffold',
+  /** That of a build's commands: without /etc/hostname, which is the image's own there. */
+  buildScaffold: '/build-scaffold',
   proc: '/proc',
   sys: '/sys',
   /** Mount points for a container's own use. */

@@ -27,12 +27,21 @@ function directory(path: string): Op {
 const hardened = MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV | MOUNT_ATTR.MOUNT_ATTR_NOEXEC
 
 /** Where one id is mapped apt(8) cannot become its own user; it is told so in the scaffold, which is part of no layer. */
-function aptWithoutUsers(): Op[] {
-  const directories = ['/etc/apt', '/etc/apt/apt.conf.d'].map((path) => directory(`${layout.scaffold}${path}`))
-  const path = `${stage}${layout.scaffold}/etc/apt/apt.conf.d/99strake`
+function aptWithoutUsers(scaffold: string): Op[] {
+  const directories = ['/etc/apt', '/etc/apt/apt.conf.d'].map((path) => directory(`${scaffold}${path}`))
+  const path = `${stage}${scaffold}/etc/apt/apt.conf.d/99strake`
   return [
     ...directories,
     { op: 'write', path, flags: flags.O.O_WRONLY | flags.O.O_CREAT, mode: 0o644, data: Buffer.from('APT::Sandbox::User "root";\n') },
+  ]
+}
+
+function scaffoldOps(scaffold: string, files: readonly string[], hasOneId: boolean): Op[] {
+  return [
+    directory(scaffold),
+    ...['proc', 'sys', 'dev', 'etc'].map((name) => directory(`${scaffold}/${name}`)),
+    ...files.map((name): Op => ({ op: 'mknod', path: `${stage}${scaffold}/etc/${name}`, mode: flags.S.S_IFREG | 0o644 })),
+    ...(hasOneId ? aptWithoutUsers(scaffold) : []),
   ]
 }
 
@@ -67,7 +76,6 @@ export function setupOps(store: string | undefined, options: { readonly hasOneId
       layout.store,
       layout.devices,
       layout.empty,
-      layout.scaffold,
       layout.proc,
       layout.sys,
       '/t',
@@ -82,11 +90,8 @@ export function setupOps(store: string | undefined, options: { readonly hasOneId
     place('proc', layout.proc),
     place('sys', layout.sys),
     place('empty', layout.empty),
-    ...['proc', 'sys', 'dev', 'etc'].map((name) => directory(`${layout.scaffold}/${name}`)),
-    ...['hosts', 'hostname', 'resolv.conf'].map(
-      (name): Op => ({ op: 'mknod', path: `${stage}${layout.scaffold}/etc/${name}`, mode: flags.S.S_IFREG | 0o644 }),
-    ),
-    ...(options.hasOneId ? aptWithoutUsers() : []),
+    ...scaffoldOps(layout.scaffold, ['hosts', 'hostname', 'resolv.conf'], options.hasOneId),
+    ...scaffoldOps(layout.buildScaffold, ['hosts', 'resolv.conf'], options.hasOneId),
     ...deviceNames.flatMap((name): Op[] => [
       { op: 'mknod', path: `${stage}${layout.devices}/${name}`, mode: flags.S.S_IFREG | 0o666 },
       place(name, `${layout.devices}/${name}`),
