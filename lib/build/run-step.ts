@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
-import { isRecord, StrakeError } from '../errors/index.ts'
-import type { MountSpec } from '../rootfs/index.ts'
+import { StrakeError } from '../errors/index.ts'
 import { unkeyedVariables, variablesOf } from './arguments.ts'
 import type { BuildContext, PreparedStep } from './context.ts'
 import { checkAborted } from './failure.ts'
 import type { Mask } from './mounts/mask.ts'
+import { startRefused } from './mounts/refused.ts'
 import { RunMounts } from './mounts/run-mounts.ts'
 import { LogTail } from './progress.ts'
 import type { BuildCommand, BuildCommandResult } from './runtime.ts'
@@ -58,22 +58,8 @@ function failure(step: RunStep, result: BuildCommandResult, log: string, isOom: 
   })
 }
 
-/** The target of the mount that the kernel refused to attach. */
-function refusedTarget({ details }: StrakeError, mounts: readonly MountSpec[]): string | undefined {
-  const failed = details?.op === 'attach' && isRecord(details.arguments) ? `/${String(details.arguments.path)}` : undefined
-  return mounts.find(({ target }) => target === failed)?.target
-}
-
 /** A command that could not be started is a failed step as well, with the exit code of a shell that does not find one. */
-function notStarted(error: unknown, mounts: readonly MountSpec[]): unknown {
-  const target = error instanceof StrakeError && error.code === 'kernel_refused' ? refusedTarget(error, mounts) : undefined
-  if (target !== undefined) {
-    return new StrakeError('build_failed', `run: nothing can be mounted on ${target} in this image`, {
-      hint: 'a link of the image leads there, or another mount covers it: mount on a directory',
-      cause: error,
-      details: { exitCode: null, log: '', path: target },
-    })
-  }
+function notStarted(error: unknown): unknown {
   if (!(error instanceof StrakeError) || !['command_not_found', 'user_not_found', 'invalid_argument'].includes(error.code)) return error
   const exitCode = error.code === 'command_not_found' ? 127 : null
   return new StrakeError('build_failed', `run: ${error.message}`, { cause: error, details: { exitCode, log: '' } })
@@ -146,7 +132,7 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
               onOutput: (stream, data) => output.add(stream, data),
             })
             .catch((error: unknown) => {
-              throw notStarted(error, open.mounts)
+              throw notStarted(startRefused(error, open.mounts))
             })
           output.end()
           checkAborted(signal)

@@ -17,6 +17,7 @@ import { cacheName, type OpenCache, openCache, sharingOf } from './cache.ts'
 import { type ContextLayer, contextLayer } from './context-layer.ts'
 import { Mask } from './mask.ts'
 import { kindAt, makePoints, missingPoints } from './points.ts'
+import { mountsRefused } from './refused.ts'
 import { valueOfSecret } from './secrets.ts'
 
 /** Mounts that are ready for a command. */
@@ -135,7 +136,7 @@ export class RunMounts implements AsyncDisposable {
       return { mounts, points: await this.#points(mounts, layer), env, mask: new Mask(values), release }
     } catch (error) {
       await release()
-      throw error
+      throw mountsRefused(error)
     }
   }
 
@@ -203,7 +204,9 @@ export class RunMounts implements AsyncDisposable {
         throw new StrakeError('invalid_argument', `the secret ${JSON.stringify(mount.id)} cannot be a variable: it has a NUL in it`)
       env[mount.env] = content.toString()
     }
-    const { mode, uid, gid } = mount
+    const { mode } = mount
+    // With a single id there is nobody to give it to.
+    const { uid, gid } = this.#context.runtime.canChown ? mount : { uid: 0, gid: 0 }
     return target === undefined ? undefined : { kind: 'file', target, content, mode, uid, gid }
   }
 

@@ -72,6 +72,23 @@ test('a secret has its place, mode and owner; as a variable it is no file; sever
     assert.is(await read(built, 'seen'), `440 ${uid} ${gid}\nfrom a file\nof the build\n`)
   }))
 
+test('a secret for another user: with a single id it is given to nobody, as all that is chowned; an id that nobody has is a failed step', () =>
+  withBench(async ({ build, read, runtime }) => {
+    const [uid, gid] = runtime.canChown ? [33, 34] : [0, 0]
+    const app = (owner: number) => host.run('stat -c "%u %g" /run/secrets/s > /seen', { mounts: [secret('s', { uid: owner, gid: 34 })] })
+    assert.is(await read(await build(app(33), { secrets: { s: value } }), 'seen'), `${uid} ${gid}\n`)
+    if (!runtime.canChown) return
+    const nobodys = [secret('s', { uid: 7_000_000 }), cache('/c', { uid: 7_000_000 })]
+    for (const mount of nobodys) {
+      const failed = await failure(build(host.run('true', { mounts: [mount] }), { secrets: { s: value } }))
+      assert.equal(
+        [failed.code, failed.name, failed.details?.step, failed.details?.exitCode],
+        ['build_failed', 'BuildError', 'RUN true', null],
+      )
+      assert.match(failed.message, /its mounts cannot be made ready: .*7000000.* not mapped/)
+    }
+  }))
+
 test('a secret that nobody gives is left out, or fails the step that requires it', () =>
   withBench(async ({ build, read }) => {
     const optional = host.run('ls /run/secrets 2>/dev/null || echo none > /seen', { mounts: [secret('token')] })
