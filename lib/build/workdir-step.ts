@@ -24,7 +24,7 @@ export function prepareWorkdir(path: string, stage: Stage, context: BuildContext
         const paths = new RootPaths(await layer.agent())
         const place = await paths.resolve(bytePath(path))
         if (isType(place.record, 'directory')) return undefined
-        const owner = user === '' ? undefined : await lookUpOwner(paths, user, 'user')
+        const owner = user === '' ? undefined : await lookUpOwner(paths, user)
         const upper = new Upper(paths, { owner, canChown, epoch: context.epoch ?? defaultEpoch })
         await upper.directory(bytePath(path))
         return await upperLayer(upper, new MemoryFiles([]), context)

@@ -63,7 +63,7 @@ test("the directories that WORKDIR makes are the user's", async () => {
     '/home/there 755 0:0',
   ])
   const asNumber = people.user('77').workdir('/seventy')
-  assert.equal(await seen(asNumber, '/seventy'), [`/seventy 755 ${idKind === 'single' ? '0:0' : '77:0'}`])
+  assert.equal(await seen(asNumber, '/seventy'), [`/seventy 755 ${idKind === 'single' ? '0:0' : '77:77'}`])
 })
 
 test('a pattern may match nothing, a plain path may not', async () => {

@@ -18,12 +18,11 @@ export function numericOwner(chown: string): Owner {
 
 /**
  * The ids that `chown` names, looked up in the image's own /etc/passwd and /etc/group: `user`, `user:group`, `uid`, `uid:gid`.
- * A group that is left out is the user's own in passwd, and for a bare number that number, as COPY of a Dockerfile has it; of a USER it is that of
- * passwd, else 0.
+ * A group that is left out is the user's own in passwd, and for a bare number that number, as COPY and WORKDIR of a Dockerfile have it.
  * Rejects with `user_not_found`.
  */
-export async function lookUpOwner(paths: RootPaths, chown: string, of: 'chown' | 'user' = 'chown'): Promise<Owner> {
-  const isBareNumber = of === 'chown' && /^\d+$/.test(chown)
+export async function lookUpOwner(paths: RootPaths, chown: string): Promise<Owner> {
+  const isBareNumber = /^\d+$/.test(chown)
   const { uid, gid } = lookUpUser(chown, await text(paths, '/etc/passwd'), await text(paths, '/etc/group'))
   return { uid, gid: isBareNumber ? uid : gid }
 }
