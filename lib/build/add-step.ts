@@ -2,14 +2,14 @@ import type { LayerEntry } from '../layers/index.ts'
 import { invalidArgument } from './argument.ts'
 import { type BuildContext, defaultEpoch, type PreparedStep } from './context.ts'
 import { carryOutCopy, destinationOf, isDirectoryName, type PlannedCopy, planCopy } from './copy.ts'
-import { fileEntries, layerOf, upperLayer } from './file-layer.ts'
+import { directoryEntries, fileEntries, layerOf, upperLayer } from './file-layer.ts'
 import { archiveDamaged, archiveEntries, isArchive } from './files/archive.ts'
 import { type Download, download } from './files/download.ts'
-import { type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
+import { type BytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
 import { fetchGit, type GitFiles, gitCommit } from './files/git.ts'
 import { lookUpOwner, numericOwner, type Owner } from './files/owner.ts'
 import { escapePattern } from './files/pattern.ts'
-import { isType, RootPaths } from './files/root-paths.ts'
+import { isType, parentOf, RootPaths } from './files/root-paths.ts'
 import { Upper } from './files/upper.ts'
 import { workdirOf } from './settings.ts'
 import { type Stage, snapshotsOf } from './stage.ts'
@@ -96,6 +96,7 @@ class AddInput implements FileSource {
       matches: plans.flatMap(({ matches }) => matches),
       digests: new Map(plans.flatMap(({ digests }) => [...digests])),
       content: JSON.stringify(plans.map(({ content }) => content)),
+      leftOut: plans.flatMap(({ leftOut = [] }) => leftOut),
       archives,
     }
   }
@@ -140,37 +141,55 @@ function archiveNames({ name, entries }: SourceMatch, { archives }: Planned): re
   return entries.some((entry) => archives.has(entry)) ? [textPath(name)] : []
 }
 
-/** What the image has to say about an add: whose the files are, and whether the destination is a directory. */
+/** What the image has to say about an add: whose the files are, where the destination is, and whether it is a directory. */
 interface Target {
+  readonly destination: BytePath
   readonly owner: Owner | undefined
   readonly isDirectory: boolean
   readonly isThere: boolean
+  /** Directories that have to be made for archives, the outermost first. */
+  readonly missing: readonly BytePath[]
 }
 
 async function lookAt(step: AddStep, paths: RootPaths, workdir: string): Promise<Target> {
   const owner = step.chown === undefined ? undefined : await lookUpOwner(paths, step.chown)
   const place = await paths.resolve(destinationOf(workdir, step.destination))
   const isThere = isType(place.record, 'directory')
-  return { owner, isDirectory: isThere || isDirectoryName(step.destination), isThere }
+  const missing: BytePath[] = []
+  for (let path = place.path; path !== '/' && !(await paths.stat(path)); path = parentOf(path)) missing.unshift(path)
+  return { destination: place.path, owner, isDirectory: isThere || isDirectoryName(step.destination), isThere, missing }
 }
 
-/** Everything of an add as entries of a layer, archives as what is in them. */
+/** With nothing known of what is below, an archive's destination is made, as that of a directory's content is. */
+function linkTarget({ destination: given, chown }: AddStep, workdir: string): Target {
+  const destination = destinationOf(workdir, given)
+  const owner = chown === undefined ? undefined : numericOwner(chown)
+  const missing = destination === '/' ? [] : [destination]
+  return { destination, owner, isDirectory: isDirectoryName(given), isThere: false, missing }
+}
+
+/**
+ * Everything of an add as entries of a layer, archives as what is in them. As in BuildKit, `chown` and `chmod` play no part in those, but the directories
+ * that are made for them are whose `chown` says.
+ */
 async function* entriesOf(
   step: AddStep,
   planned: Planned,
   input: AddInput,
   target: Target,
-  workdir: string,
   context: BuildContext,
 ): AsyncGenerator<LayerEntry> {
-  const destination = destinationOf(workdir, step.destination)
+  const { destination, owner, missing } = target
+  const hasArchives = planned.archives.size > 0
+  if (hasArchives) yield* directoryEntries(missing, owner, context)
   for (const match of planned.matches) {
     const [entry] = match.entries
     if (entry && planned.archives.has(entry)) {
-      yield* archiveEntries(textPath(match.name), input.read(entry), destination, target.owner)
+      yield* archiveEntries(textPath(match.name), input.read(entry), destination)
     } else {
       const isDirectory = target.isDirectory || planned.matches.length > 1
-      yield* fileEntries({ ...planned, matches: [match] }, input, { ...target, destination, isDirectory, chmod: step.chmod }, context)
+      const place = { destination, owner, isDirectory, isThere: target.isThere || hasArchives, chmod: step.chmod, time: context.epoch }
+      yield* fileEntries({ ...planned, matches: [match] }, input, place, context)
     }
   }
 }
@@ -197,22 +216,20 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
           throw archiveDamaged(planned.matches.flatMap((match) => archiveNames(match, planned)).join(', '), error)
         })
       const planned = await input.planned()
+      for (const each of planned.leftOut ?? []) context.onNotice?.(each)
       const { signal } = options
-      if (link) {
-        const owner = chown === null ? undefined : numericOwner(chown)
-        const target = { owner, isDirectory: isDirectoryName(destination), isThere: false }
-        return await addedLayer(entriesOf(step, planned, input, target, workdir, context))
-      }
+      if (link) return await addedLayer(entriesOf(step, planned, input, linkTarget(step, workdir), context))
       const layer = await runtime.openLayer(snapshotsOf(stage), { signal })
       try {
         const agent = await layer.agent()
         const target = await lookAt(step, new RootPaths(agent), workdir)
-        if (planned.archives.size > 0) return await addedLayer(entriesOf(step, planned, input, target, workdir, context))
+        if (planned.archives.size > 0) return await addedLayer(entriesOf(step, planned, input, target, context))
         const upper = new Upper(new RootPaths(agent), {
           owner: target.owner,
           chmod: step.chmod,
           canChown: runtime.canChown,
           epoch: epoch ?? defaultEpoch,
+          time: epoch,
         })
         await carryOutCopy(step, planned, upper, workdir, signal)
         return await upperLayer(upper, input, context)

@@ -121,7 +121,10 @@ export interface BuildContext {
   readonly files: ContextFiles
   /** What `options.platform` says, checked. */
   readonly platform: Platform | undefined
-  /** SOURCE_DATE_EPOCH in seconds, if it is set: every time in the result is this one or an earlier one. */
+  /**
+   * SOURCE_DATE_EPOCH in seconds, if it is set: every time in the result is this one or an earlier one; that of what comes from a build context,
+   * memory, a repository or a URL is this one, since their own times are no part of what a step is known by.
+   */
   readonly epoch: number | undefined
   /** Told of an image that is pulled for the step at hand. */
   readonly onPull?: ((reference: string, transfer: TransferEvent) => void) | undefined

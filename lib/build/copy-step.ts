@@ -70,6 +70,8 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
     },
     async carryOut() {
       const { runtime, options, epoch } = context
+      const time = image ? undefined : epoch
+      for (const each of (await input.planned()).leftOut ?? []) context.onNotice?.(each)
       if (link) {
         const owner = chown === null ? undefined : numericOwner(chown)
         const isDirectory = parents === true || isDirectoryName(destination)
@@ -78,6 +80,7 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
           isDirectory,
           owner,
           chmod: step.chmod,
+          time,
           isUnnamed: step.source.kind === 'memory',
         }
         const [planned, source] = [await input.planned(), await input.source()]
@@ -92,6 +95,7 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
           chmod: step.chmod,
           canChown: runtime.canChown,
           epoch: epoch ?? defaultEpoch,
+          time,
         })
         await carryOutCopy(step, await input.planned(), upper, workdir, options.signal)
         const source = await input.source()

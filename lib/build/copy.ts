@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../errors/index.ts'
+import type { LayerNotice } from '../layers/index.ts'
 import { checkAborted } from './failure.ts'
 import { type BytePath, bytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
 import { IgnorePatterns } from './files/ignore.ts'
@@ -51,6 +52,8 @@ export interface PlannedCopy {
   readonly digests: ReadonlyMap<SourceEntry, string>
   /** SHA-256 over names, modes, owners, link targets and contents; times do not count. */
   readonly content: string
+  /** What was found and cannot be copied, for whoever is told of it. */
+  readonly leftOut?: readonly LayerNotice[]
 }
 
 async function digestFile(source: FileSource, entry: SourceEntry): Promise<string> {
@@ -104,12 +107,13 @@ async function wayOf(source: FileSource, match: SourceMatch, kept: BytePath): Pr
 function without(match: SourceMatch, exclude: IgnorePatterns | undefined): SourceMatch | undefined {
   if (!exclude) return match
   const [root] = match.entries
-  if (root && root.kind !== 'directory') return exclude.ignores(textPath(match.name)) ? undefined : match
+  if (root?.kind !== 'directory') return exclude.ignores(textPath(match.name)) ? undefined : match
   const left = new Set(match.entries.filter(({ path }) => path === '' || !exclude.ignores(textPath(path))).map(({ path }) => path))
   // A directory of which something is left stays, whatever is said of itself.
   for (const path of [...left])
     for (let parent = posix.dirname(path); parent !== '.' && !left.has(parent); parent = posix.dirname(parent)) left.add(parent)
-  return { ...match, entries: match.entries.filter(({ path }) => left.has(path)) }
+  const leftOut = match.leftOut?.filter(({ path }) => !exclude.ignores(textPath(path)))
+  return { ...match, entries: match.entries.filter(({ path }) => left.has(path)), ...(leftOut ? { leftOut } : {}) }
 }
 
 /** Files between two turns of the event loop. */
@@ -117,11 +121,18 @@ const filesPerTurn = 200
 /** Characters that are hashed at once. */
 const linesAtOnce = 64 * 1024
 
-/** Finds and digests all that is copied. `context_invalid` when a path names nothing. */
+function notCopied(path: string, what: string, { where }: CopyRequest): StrakeError {
+  return new StrakeError('context_invalid', `${JSON.stringify(path)} of ${where} is ${what}, and nothing can be copied of it`, {
+    details: { path },
+  })
+}
+
+/** Finds and digests all that is copied. `context_invalid` when a path names nothing, or something that cannot be copied. */
 export async function planCopy(request: CopyRequest, source: FileSource, signal?: AbortSignal): Promise<PlannedCopy> {
   const hash = createHash('sha256')
   const digests = new Map<SourceEntry, string>()
   const matches: PlannedMatch[] = []
+  const leftOut: LayerNotice[] = []
   const exclude = request.exclude && new IgnorePatterns(request.exclude)
   for (const path of request.paths) {
     const found = await source.find(path.replaceAll('/./', '/'))
@@ -131,7 +142,12 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
     }
     for (const match of found) {
       const left = without(match, exclude)
-      if (!left) continue
+      for (const { path: below, what } of left?.leftOut ?? []) {
+        if (below === '' && !hasWildcard(path)) throw notCopied(path, what, request)
+        const all = below === '' ? match.path : `${match.path}/${below}`
+        leftOut.push({ path: `/${textPath(all)}`, message: `${what}, which is not copied` })
+      }
+      if (!left || left.entries.length === 0) continue
       const kept = request.parents ? keptOf(path, match) : undefined
       matches.push(kept === undefined ? left : { ...left, kept, way: await wayOf(source, match, kept) })
     }
@@ -152,7 +168,7 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
     }
     hash.update(lines)
   }
-  return { matches, digests, content: hash.digest('hex') }
+  return { matches, digests, content: hash.digest('hex'), leftOut }
 }
 
 /** The absolute path of a destination. */

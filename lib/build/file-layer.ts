@@ -21,6 +21,8 @@ export interface EntryOptions {
   readonly isThere?: boolean | undefined
   readonly owner: Owner | undefined
   readonly chmod: FileMode | undefined
+  /** Seconds since 1970 of all that is put, whatever its own. Undefined: each entry's own. */
+  readonly time: number | undefined
   /** Whether nobody gave the directories: files from memory. */
   readonly isUnnamed?: boolean | undefined
 }
@@ -62,7 +64,7 @@ async function* verified(source: FileSource, entry: SourceEntry, digest: string 
 export async function* fileEntries(
   planned: PlannedCopy,
   source: FileSource,
-  { destination, isDirectory, isThere = false, owner, chmod, isUnnamed = false }: EntryOptions,
+  { destination, isDirectory, isThere = false, owner, chmod, time, isUnnamed = false }: EntryOptions,
   context: BuildContext,
 ): AsyncGenerator<LayerEntry> {
   for (const { entry: given, path, digest, isTop } of placements(planned, destination, isDirectory)) {
@@ -77,11 +79,18 @@ export async function* fileEntries(
       ...(entry.kind === 'link' ? { linkPath: opPath(entry.target) } : { mode: isBlank ? entry.mode : modeOf(entry, chmod) }),
       uid: owner?.uid ?? entry.uid,
       gid: owner?.gid ?? entry.gid,
-      mtime: { sec: entry.mtime ?? context.epoch ?? defaultEpoch, nsec: 0 },
+      mtime: { sec: time ?? entry.mtime ?? context.epoch ?? defaultEpoch, nsec: 0 },
       xattrs: entry.xattrs,
       ...(entry.kind === 'file' ? { size: entry.size, digest, content: () => contentOf(source, entry, digest) } : {}),
     }
   }
+}
+
+/** Directories that are made for what is added. */
+export function* directoryEntries(paths: readonly BytePath[], owner: Owner | undefined, context: BuildContext): Generator<LayerEntry> {
+  const { mode, uid, gid } = { ...blankDirectory, ...owner }
+  for (const path of paths)
+    yield { path: opPath(path), type: 'directory', mode, uid, gid, mtime: { sec: context.epoch ?? defaultEpoch, nsec: 0 } }
 }
 
 function modeOf({ mode, kind }: SourceEntry, chmod: FileMode | undefined): number {

@@ -2,7 +2,6 @@ import { StrakeError } from '../../errors/index.ts'
 import { decompressArchive, type LayerEntry, printable, walkTar } from '../../layers/index.ts'
 import type { ByteStream } from '../../store/index.ts'
 import type { BytePath } from './entry.ts'
-import type { Owner } from './owner.ts'
 
 const zeroes = Buffer.alloc(64 * 1024)
 
@@ -77,25 +76,20 @@ function placed(name: string, path: Buffer, destination: BytePath): BytePath {
 }
 
 /**
- * The entries of an archive, below `destination`, as those of a layer: whoever unpacks that is confined to the image. What follows the archive's end mark
+ * The entries of an archive, below `destination`, as those of a layer, owners as it has them: whoever unpacks that is confined to the image. What follows the archive's end mark
  * plays no part. Rejects with `context_invalid` where the archive is damaged, its name in `details`, and with `path_escapes`, `limit_exceeded`.
  */
-export async function* archiveEntries(
-  name: string,
-  content: ByteStream,
-  destination: BytePath,
-  owner: Owner | undefined,
-): AsyncGenerator<LayerEntry> {
+export async function* archiveEntries(name: string, content: ByteStream, destination: BytePath): AsyncGenerator<LayerEntry> {
   for await (const entry of named(name, walkTar(decompressArchive(content), {}, { ignoresTail: true }))) {
     const path = placed(name, entry.path, destination)
     if (path === '') continue
-    const { type, mode, mtime, xattrs, major, minor, size } = entry
+    const { type, mode, uid, gid, mtime, xattrs, major, minor, size } = entry
     yield {
       path: Buffer.from(path, 'latin1'),
       type,
       mode,
-      uid: owner?.uid ?? entry.uid,
-      gid: owner?.gid ?? entry.gid,
+      uid,
+      gid,
       mtime,
       xattrs,
       major,

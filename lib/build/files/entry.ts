@@ -42,14 +42,24 @@ export interface SourceEntry {
   readonly identity?: FileIdentity | undefined
 }
 
+/** A fifo, a device or a socket: nothing can be copied of it. */
+export interface LeftOut {
+  /** As of a `SourceEntry`. */
+  readonly path: BytePath
+  /** `a fifo` */
+  readonly what: string
+}
+
 /** What one path of a `copy` stands for. */
 export interface SourceMatch {
   /** What was found, by its names from the root of the source. */
   readonly path: BytePath
   /** The last name of the path: what a file is called when it is copied into a directory. */
   readonly name: BytePath
-  /** The named thing first, then what is below it, parents before children, sorted. */
+  /** The named thing first, then what is below it, parents before children, sorted; nothing where it is `leftOut` itself. */
   readonly entries: readonly SourceEntry[]
+  /** What is there, too, of a source that has such things. */
+  readonly leftOut?: readonly LeftOut[]
 }
 
 /** A home of files to copy: the context directory, memory, another image. */

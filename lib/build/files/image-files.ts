@@ -6,22 +6,36 @@ import {
   bytePath,
   type EntryKind,
   type FileSource,
+  type LeftOut,
   type PathFilter,
   type SourceEntry,
   type SourceMatch,
   textPath,
 } from './entry.ts'
 import { isPattern, matcher } from './pattern.ts'
-import { isType, joinPath, openFile, RootPaths, readOpened } from './root-paths.ts'
+import { fileTypeMask, isType, joinPath, openFile, RootPaths, readOpened } from './root-paths.ts'
 
 function kindOf(record: FileRecord): EntryKind | undefined {
   return (['file', 'directory', 'link'] as const).find((kind) => isType(record, kind))
 }
 
+/** inode(7) */
+const specialTypes: ReadonlyMap<number, string> = new Map([
+  [0o010000, 'a fifo'],
+  [0o020000, 'a character device'],
+  [0o060000, 'a block device'],
+  [0o140000, 'a socket'],
+])
+
 export interface ImageFilesOptions {
   /** Whose files they are plays no part, as in a build context: all are root's, without xattrs. */
   readonly isContext?: boolean
   readonly filter?: PathFilter | undefined
+}
+
+interface Found {
+  readonly entries: SourceEntry[]
+  readonly leftOut: LeftOut[]
 }
 
 /** The files of another image, through a confined agent whose root that image is. Owns the agent's owner through `release`. */
@@ -45,9 +59,10 @@ export class ImageFiles implements FileSource {
       const record = await this.#paths.stat(real)
       if (!record) continue
       const entries: SourceEntry[] = []
-      await this.#collect(real, '', record, entries)
-      if (entries.length === 0) continue
-      matches.push({ path: path.slice(1), name: posix.basename(path), entries })
+      const leftOut: LeftOut[] = []
+      await this.#collect(real, '', record, { entries, leftOut })
+      if (entries.length === 0 && leftOut.length === 0) continue
+      matches.push({ path: path.slice(1), name: posix.basename(path), entries, leftOut })
     }
     return matches
   }
@@ -81,19 +96,22 @@ export class ImageFiles implements FileSource {
     return found
   }
 
-  /** Devices, fifos and sockets of the other image are left out: nothing could be copied of them. */
-  async #collect(origin: BytePath, path: BytePath, record: FileRecord, entries: SourceEntry[]): Promise<void> {
+  async #collect(origin: BytePath, path: BytePath, record: FileRecord, found: Found): Promise<void> {
     const kind = kindOf(record)
-    if (!kind) return
     const { filter } = this.#options
     const isIgnored = origin !== '/' && filter?.ignores(textPath(origin.slice(1))) === true
     if (isIgnored && !(kind === 'directory' && filter?.hasExceptions)) return
+    if (!kind) {
+      found.leftOut.push({ path, what: specialTypes.get(record.mode & fileTypeMask) ?? 'no file' })
+      return
+    }
+    const { entries } = found
     const at = entries.length
     entries.push(this.#entry(kind, origin, path, record))
     if (kind !== 'directory') return
     for (const child of await this.#paths.list(origin)) {
       const name = child.name.toString('latin1')
-      await this.#collect(joinPath(origin, name), path ? `${path}/${name}` : name, child, entries)
+      await this.#collect(joinPath(origin, name), path ? `${path}/${name}` : name, child, found)
     }
     // Of an ignored directory only the way to what is not ignored is left.
     if (isIgnored && entries.length === at + 1) entries.length = at

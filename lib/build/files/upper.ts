@@ -16,6 +16,8 @@ export interface UpperOptions {
   readonly canChown: boolean
   /** Seconds since 1970 for what has no time of its own. */
   readonly epoch: number
+  /** Seconds since 1970 of all that is put, whatever its own. Undefined: each entry's own. */
+  readonly time?: number | undefined
 }
 
 /** One path of a layer, without its content. */
@@ -175,7 +177,7 @@ export class Upper {
   #set(path: BytePath, given: SourceEntry | Omit<SourceEntry, 'path' | 'origin'>, digest?: string, kept?: number): void {
     if (path === '/') return
     refuseWhiteout(path)
-    const { owner, chmod, epoch } = this.#options
+    const { owner, chmod, epoch, time } = this.#options
     const { kind, mode, target, xattrs, size, mtime } = given
     const { uid, gid } = owner ?? given
     const entry: LayerEntry = {
@@ -183,7 +185,7 @@ export class Upper {
       type: types[kind],
       mode: kind === 'link' ? 0o777 : (kept ?? (chmod === undefined ? mode : applyMode(chmod, mode, kind === 'directory'))),
       ...this.#owned(uid, gid),
-      mtime: { sec: mtime ?? epoch, nsec: 0 },
+      mtime: { sec: time ?? mtime ?? epoch, nsec: 0 },
       xattrs: shipped(xattrs),
       ...(kind === 'link' ? { linkPath: opPath(target) } : {}),
       ...(kind === 'file' ? { size } : {}),

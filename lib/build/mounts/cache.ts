@@ -61,6 +61,7 @@ async function fill(mount: CacheMount, from: Stage, path: string, context: Build
   const request = { paths: [escapePattern(mount.source)], where: 'the image that the cache begins with' }
   const planned = await planCopy(request, source, options.signal)
   await using agent = await runtime.agentFor(path)
+  for (const each of planned.leftOut ?? []) context.onNotice?.(each)
   const { canChown } = runtime
   const { signal } = options
   const upper = new Upper(new RootPaths(agent), { canChown, epoch: epoch ?? defaultEpoch })

@@ -2,7 +2,7 @@ import { chmodSync, createReadStream, mkdirSync, rmSync, symlinkSync, writeFileS
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
-import type { ContextInput } from '../../../lib/build/index.ts'
+import type { BuildEvent, ContextInput } from '../../../lib/build/index.ts'
 import { image } from '../../../lib/fluent/index.ts'
 import { type LayerEntry, packLayer } from '../../../lib/layers/index.ts'
 import { testAs } from '../../support/skip.ts'
@@ -206,6 +206,41 @@ test('exclude leaves out of what is copied, parents keeps the directories of the
     assert.equal(await copy('b/deep/h.log', '/y/', { parents: true, link: true }), ['y/b/', 'y/b/deep/', 'y/b/deep/h.log'])
     const memory = image('scratch').copy({ 'a.txt': '', 'b.log': '' }, '/', { exclude: ['*.log'] })
     assert.equal(await paths(await build(memory)), ['a.txt'])
+  }))
+
+test('a fifo in a copied directory of an image or a tar is left out and told of; one that is named itself is refused by what it is', () =>
+  withBench(async ({ build, paths }) => {
+    const base = image('host').run('mkdir -p /q/r && mkfifo /q/p /q/r/p && echo x > /q/f')
+    const notices: string[] = []
+    const onProgress = (event: BuildEvent): void => {
+      if (event.type === 'notice') notices.push(`${event.path}: ${event.message}`)
+    }
+    const left = (path: string): string => `${path}: a fifo, which is not copied`
+    const copy = image('scratch').copy('/q/', '/cp/', { from: base })
+    assert.equal(await paths(await build(copy, { onProgress })), ['cp/', 'cp/f', 'cp/r/'])
+    assert.equal(notices, [left('/q/p'), left('/q/r/p')])
+    notices.length = 0
+    assert.equal(await paths(await build(image('scratch').copy('/q/', '/cp/', { from: base, exclude: ['**/p'] }), { onProgress })), [
+      'cp/',
+      'cp/f',
+      'cp/r/',
+    ])
+    assert.equal(notices, [])
+    assert.equal(await paths(await build(image('scratch').copy('/q/*', '/', { from: base }), { onProgress })), ['f'])
+    assert.is(notices.length, 2)
+    const named = await failure(build(image('scratch').copy('/q/p', '/', { from: base })))
+    assert.equal([named.code, named.details?.path], ['context_invalid', 'q/p'])
+    assert.match(named.message, '"q/p" of the image copied from is a fifo')
+    notices.length = 0
+    const context = {
+      tar: await tar([
+        { path: 'd', type: 'directory' },
+        { path: 'd/p', type: 'fifo' },
+      ]),
+    }
+    assert.equal(await paths(await build(image('scratch').copy('d', '/e'), { context, onProgress })), ['e/'])
+    assert.equal(notices, ['/d/p: a fifo, which is not copied'])
+    assert.match((await failure(build(image('scratch').copy('d/p', '/'), { context }))).message, 'of the build context is a fifo')
   }))
 
 test.run()
