@@ -1,12 +1,14 @@
 import { chmodSync, existsSync, mkdirSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { homeDirectory } from '../lib/store/index.ts'
 
-/** `$XDG_STATE_HOME/strake/repl_history`, by default in `~/.local/state` (XDG Base Directory Specification). */
-export function historyPath(env: NodeJS.ProcessEnv = process.env): string {
+/** `$XDG_STATE_HOME/strake/repl_history`, by default in `~/.local/state` (XDG Base Directory Specification); none for a user without a home. */
+export function historyPath(env: NodeJS.ProcessEnv = process.env): string | false {
   const state = env.XDG_STATE_HOME
   // A relative path there is to be ignored, says the specification.
-  return join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'strake', 'repl_history')
+  if (state?.startsWith('/')) return join(state, 'strake', 'repl_history')
+  const home = homeDirectory(env)
+  return home !== undefined && join(home, '.local', 'state', 'strake', 'repl_history')
 }
 
 /** Makes the history file's directory, and takes the file from the eyes of others. What is typed at a prompt may be a secret. */

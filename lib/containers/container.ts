@@ -177,10 +177,7 @@ export class Container implements AsyncDisposable {
       return new Process<string | Buffer>(argv, options, (stdio) => this.#launchExec(argv, options, stdio))
     })
     this.#execs.add(process)
-    const forget = (): void => {
-      this.#execs.delete(process)
-    }
-    process.then(forget, forget)
+    process.finally(() => this.#execs.delete(process)).catch(() => undefined)
     return process
   }
 

@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
+import { storeError } from '../store/index.ts'
 
 const words: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or directory',
@@ -33,6 +34,7 @@ export function explainUse(error: unknown, path: string): unknown {
       cause: error,
     })
   }
+  if (errno === 'EFBIG') return storeError(error, path.slice(0, 200))
   return new StrakeError('kernel_refused', `${path.slice(0, 200)}: ${errno}, ${words[String(errno)] ?? 'the kernel refused it'}.`, {
     cause: error,
     details: { op: syscall, errno },

@@ -1,12 +1,12 @@
 import { checkNative } from '../../native/binding.ts'
-import { optionCheck } from '../errors/index.ts'
+import { optionCheck, StrakeError } from '../errors/index.ts'
 import { defaultRoot } from '../store/index.ts'
 import type { Check, CheckReport, CheckResult } from './check.ts'
 import { cgroupChecks } from './checks/cgroups.ts'
 import { idChecks } from './checks/ids.ts'
 import { kernelChecks, type LoadNative } from './checks/kernel.ts'
 import { namespaceChecks } from './checks/namespaces.ts'
-import { storeChecks } from './checks/store.ts'
+import { noStoreChecks, storeChecks } from './checks/store.ts'
 import { type TryProgram, trialChecks } from './checks/tries.ts'
 import { type Machine, thisMachine } from './machine.ts'
 import { formatReports } from './table.ts'
@@ -67,6 +67,15 @@ async function report(check: Check): Promise<CheckReport> {
   return { name: check.name, ok, needed, detail, ...(fix === undefined ? {} : { fix }) }
 }
 
+function rootOrWhyNot(): string | StrakeError {
+  try {
+    return defaultRoot()
+  } catch (error) {
+    if (error instanceof StrakeError) return error
+    throw error
+  }
+}
+
 /**
  * Asks this machine what containers need, and says for each thing that is missing the command that mends it. Rejects for options that are none only (`invalid_argument`). Elsewhere
  * than on Linux it says what to run it on. A quarter of a second: namespaces are made and an overlay is mounted in the store.
@@ -78,9 +87,9 @@ async function report(check: Check): Promise<CheckReport> {
 export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
   checkDoctorOptions(options)
   const machine = options.machine ?? thisMachine()
-  const root = options.root ?? defaultRoot()
+  const root = options.root ?? rootOrWhyNot()
   const isLinux = machine.platform === 'linux'
-  await using trials = trialsIn(root)
+  await using trials = typeof root === 'string' ? trialsIn(root) : undefined
   const kernel = kernelChecks(machine, options.loadNative ?? checkNative)
   const checks: readonly Check[] = isLinux
     ? [
@@ -88,8 +97,8 @@ export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
         ...namespaceChecks(machine),
         ...idChecks(machine),
         ...cgroupChecks(),
-        ...storeChecks(machine, root),
-        ...trialChecks(machine, options.tryProgram ?? trials.tryProgram),
+        ...(typeof root === 'string' ? storeChecks(machine, root) : noStoreChecks(root)),
+        ...(trials ? trialChecks(machine, options.tryProgram ?? trials.tryProgram) : []),
         ...(options.checks ?? []),
       ]
     : kernel.slice(0, 1)

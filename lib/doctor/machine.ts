@@ -10,7 +10,9 @@ export interface Machine {
   /** As uname(2) gives it: `6.1.0-18-amd64`. */
   readonly release: string
   readonly uid: number
-  readonly user: string
+  readonly gid: number
+  /** undefined for a uid that passwd(5) has no name for. */
+  readonly user: string | undefined
   /** The program that this process runs: Node's. */
   readonly execPath: string
   /** The text of a file; undefined where it cannot be read. */
@@ -34,11 +36,11 @@ async function orNothing<T>(value: Promise<T>): Promise<T | undefined> {
   }
 }
 
-function userName(): string {
+function userName(): string | undefined {
   try {
     return os.userInfo().username
   } catch {
-    return String(process.geteuid?.() ?? 0)
+    return undefined
   }
 }
 
@@ -48,6 +50,7 @@ export function thisMachine(): Machine {
     arch: process.arch,
     release: os.release(),
     uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
     user: userName(),
     execPath: process.execPath,
     read: (path) => orNothing(readFile(path, 'utf8')),

@@ -142,6 +142,7 @@ async function userRange(machine: IdMachine): Promise<IdRange> {
   const problems: string[] = []
   if (subuids.length === 0) problems.push(`/etc/subuid gives no ids to ${owner}`)
   if (subgids.length === 0) problems.push(`/etc/subgid gives no ids to ${owner}`)
+  if (machine.name === undefined) problems.push(`uid ${machine.uid} has no name in /etc/passwd, without which newuidmap maps nothing`)
   if (!uid || !gid) problems.push('newuidmap and newgidmap are not installed')
   if (/^NoNewPrivs:\s*1$/m.test(status ?? '')) problems.push('this process runs with no_new_privs, so newuidmap has no privileges')
   const uidMap = mapOnto(

@@ -13,8 +13,8 @@ function reasonOf(error: unknown): unknown {
 
 /**
  * What a failure is called by whoever writes to the store: `store_full` where the disk or the user's quota is used up, `store_invalid` where the
- * file system has become read-only, `limit_exceeded` where this process may open no more files, be it told by Node or by an agent, and else the
- * error as it is.
+ * file system has become read-only, `limit_exceeded` where this process may open no more files or write no larger ones, be it told by Node or by an
+ * agent, and else the error as it is.
  *
  * @param where what was written to, as the message names it
  */
@@ -30,6 +30,13 @@ export function storeError(error: unknown, where = 'the store'): unknown {
   if (reason === 'EMFILE' || reason === 'ENFILE') {
     return new StrakeError('limit_exceeded', `there are too many open files to use ${where}`, {
       hint: 'raise the limit of open files: ulimit -n (`await doctor()` tells how for good)',
+      cause: error,
+      details: { errno: reason },
+    })
+  }
+  if (reason === 'EFBIG') {
+    return new StrakeError('limit_exceeded', `what is written to ${where} is larger than this process may write in one file`, {
+      hint: 'raise the limit of file sizes: ulimit -f unlimited (LimitFSIZE= of a systemd unit); or the file system takes no larger ones',
       cause: error,
       details: { errno: reason },
     })

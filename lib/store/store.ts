@@ -1,12 +1,12 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { Blobs } from './blobs.ts'
 import { failedWith, replaceFile } from './files.ts'
 import { foreignHint } from './foreign.ts'
 import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
+import { homeDirectory } from './home.ts'
 import { bakeryLock, type FileLock, type LockOptions, type Release, sweepLock } from './lock.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 import { formatIndex, Refs } from './refs.ts'
@@ -19,13 +19,18 @@ export type StoreDirectory = 'content' | 'snapshots' | 'containers' | 'cache' | 
 
 const directories: readonly StoreDirectory[] = ['content', 'snapshots', 'containers', 'cache', 'volumes', 'tmp', 'locks']
 
-/** `$STRAKE_ROOT`, else /var/lib/strake for root, else `$XDG_DATA_HOME/strake`, else ~/.local/share/strake. */
+/** `$STRAKE_ROOT`, else /var/lib/strake for root, else `$XDG_DATA_HOME/strake`, else ~/.local/share/strake. Throws `store_invalid` where there is no home. */
 export function defaultRoot(env: NodeJS.ProcessEnv = process.env): string {
   if (env.STRAKE_ROOT) return resolve(env.STRAKE_ROOT)
   if (process.getuid?.() === 0) return '/var/lib/strake'
   // One that is relative is to be ignored (XDG Base Directory Specification).
   const { XDG_DATA_HOME: data = '' } = env
-  return join(isAbsolute(data) ? data : join(homedir(), '.local', 'share'), 'strake')
+  if (isAbsolute(data)) return join(data, 'strake')
+  const home = homeDirectory(env)
+  if (home !== undefined) return join(home, '.local', 'share', 'strake')
+  throw new StrakeError('store_invalid', `there is no place for the store: uid ${process.getuid?.()} has no home directory`, {
+    hint: 'set STRAKE_ROOT to a directory that you may write to, on ext4, xfs, btrfs or tmpfs: export STRAKE_ROOT=/var/tmp/my-strake',
+  })
 }
 
 export interface StoreOptions {

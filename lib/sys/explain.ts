@@ -6,6 +6,8 @@ import { generalWords, reasons } from './reasons.ts'
 
 const fewFiles = 'Raise the limit of open files: ulimit -n (`await doctor()` tells how for good).'
 
+const largeFiles = 'Raise the limit of file sizes: ulimit -f unlimited (LimitFSIZE= of a systemd unit).'
+
 /** What the kernel meant by `errno` when it refused `op`; `failed` is the op with its fields. */
 export function explain(op: Op['op'] | 'clone3', errno: string, failed?: Op): { meaning: string; hint?: string } {
   const special = reasons.find(
@@ -25,6 +27,7 @@ export function explain(op: Op['op'] | 'clone3', errno: string, failed?: Op): { 
     }
   if (errno === 'EMFILE') return { meaning: 'too many open files', hint: fewFiles }
   if (errno === 'ENFILE') return { meaning: 'too many open files in the system', hint: 'Raise the limit: sysctl fs.file-max.' }
+  if (errno === 'EFBIG') return { meaning: 'the file would be larger than this process may write', hint: largeFiles }
   if (op === 'clone3' && errno === 'EAGAIN') return { meaning: 'the limit of processes is reached' }
   return { meaning: generalWords[errno as ErrnoName] ?? 'the kernel refused' }
 }
@@ -40,7 +43,7 @@ function withoutValues(op: Op): Op {
 /**
  * The error for an op that failed: names it, its arguments and what errno means there. `index` counts every op of the
  * program in order, those inside a `fork` after it; one that is out of range stands for the clone3(2) before all ops.
- * `kernel_refused`; for a process that has too many files open `limit_exceeded`, as everywhere.
+ * `kernel_refused`; for a process that has too many files open, or that may not write the helper’s program, `limit_exceeded`, as everywhere.
  */
 export function kernelRefused(ops: readonly Op[], index: number, errno: number): StrakeError {
   const name = errnoName(errno)
@@ -54,7 +57,9 @@ export function kernelRefused(ops: readonly Op[], index: number, errno: number):
   const { meaning, hint } = explain(failed?.op ?? 'clone3', name, failed)
   const what = failed ? formatOp(failed) : 'clone3'
   const short = what.length > 400 ? `${what.slice(0, 400)}…` : what
-  const code = name === 'EMFILE' || name === 'ENFILE' ? 'limit_exceeded' : 'kernel_refused'
+  // Before all ops stands the file that the helper is copied into: what an op would write is a matter of whoever gave its size.
+  const isLimit = name === 'EMFILE' || name === 'ENFILE' || (name === 'EFBIG' && !failed)
+  const code = isLimit ? 'limit_exceeded' : 'kernel_refused'
   return new StrakeError(code, `${short}: ${name}, ${meaning}.`, {
     hint,
     details: { op: failed?.op ?? 'clone3', index, errno: name, ...(failed ? { arguments: failed } : {}) },

@@ -30,6 +30,7 @@ function machine(changes: Partial<Machine> & { files?: Readonly<Record<string, s
     arch: 'x64',
     release: '6.8.0-40-generic',
     uid: 1000,
+    gid: 1000,
     user: 'me',
     execPath: '/usr/bin/node',
     read: async (path) => all[path],
@@ -121,6 +122,13 @@ const lacks: readonly Lack[] = [
     machine: machine({ user: 'new', uid: 1001 }),
     check: 'ids',
     fix: /^sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 new$/,
+    needed: false,
+  },
+  {
+    what: 'a uid that passwd(5) has no name for',
+    machine: machine({ user: undefined, uid: 4242, gid: 4243 }),
+    check: 'ids',
+    fix: /^sudo sh -c 'echo strake-4242:x:4242:4243::\/:\/bin\/sh >>\/etc\/passwd; echo 4242:231072:65536 >>\/etc\/subuid; echo 4242:231072:65536 >>\/etc\/subgid'$/,
     needed: false,
   },
   {

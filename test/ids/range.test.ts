@@ -38,6 +38,7 @@ test('an ordinary user who lacks something has one id, and is told what', async 
   const cases: readonly (readonly [Partial<IdMachine> & { files?: Record<string, string> }, RegExp])[] = [
     [{ subids: async () => [] }, /subuid gives no ids to alice/],
     [{ subids: async (kind) => (kind === 'gid' ? [] : [{ first: 5, count: 5 }]) }, /subgid gives no ids to alice/],
+    [{ name: undefined, uid: 1000 }, /uid 1000 has no name in \/etc\/passwd/],
     [{ which: () => undefined }, /newuidmap and newgidmap are not installed/],
     [{ files: { '/proc/self/status': status.replace('Privs:\t0', 'Privs:\t1') } }, /no_new_privs/],
     [{ files: { '/proc/self/uid_map': '0 1000 65536\n' } }, /cannot be mapped here/],

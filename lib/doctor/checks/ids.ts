@@ -24,12 +24,20 @@ async function installFix(machine: Machine): Promise<string> {
     : `${sudo(machine)}${packages[known]}`
 }
 
-/** The command that gives the user as many ids as a container expects, behind those that others have. */
+/**
+ * The command that gives the user as many ids as a container expects, behind those that others have. newuidmap(1) does nothing for a uid without
+ * a name, nor where the gid is not that of passwd(5): such a user gets a line there, too.
+ */
 async function subidFix(machine: Machine): Promise<string> {
   const files = await Promise.all(['/etc/subuid', '/etc/subgid'].map((path) => machine.read(path)))
   const ends = [...files.join('\n').matchAll(/^[^:\n]*:(\d{1,10}):(\d{1,10})$/gm)].map((match) => Number(match[1]) + Number(match[2]))
   const first = Math.max(firstSubid, ...ends.filter((end) => end < 2 ** 31))
   const range = `${first}-${first + subids - 1}`
+  if (machine.user === undefined) {
+    const { uid, gid } = machine
+    const line = `${uid}:${first}:${subids}`
+    return `${sudo(machine)}sh -c 'echo strake-${uid}:x:${uid}:${gid}::/:/bin/sh >>/etc/passwd; echo ${line} >>/etc/subuid; echo ${line} >>/etc/subgid'`
+  }
   return `${sudo(machine)}usermod --add-subuids ${range} --add-subgids ${range} ${machine.user}`
 }
 
@@ -84,6 +92,7 @@ export function idChecks(machine: Machine): readonly Check[] {
     idRange({
       machine: {
         uid: machine.uid,
+        gid: machine.gid,
         name: machine.user,
         read,
         which: (command) => machine.which(command),
@@ -116,7 +125,7 @@ export function idChecks(machine: Machine): readonly Check[] {
           return good(`${idCount(uidMap)}: yours, and those of /etc/subuid and /etc/subgid`)
         if (kind === 'subid') return bad(`${idCount(uidMap)}, and programs expect ${subids}`, await subidFix(machine))
         const isForbidden = problems.some((problem) => problem.includes('no_new_privs'))
-        const isMissing = problems.some((problem) => problem.includes('gives no ids'))
+        const isMissing = problems.some((problem) => /gives no ids|has no name/.test(problem))
         const fix = isForbidden
           ? 'Start Node without no_new_privs (systemd: NoNewPrivileges=no; docker run without --security-opt no-new-privileges).'
           : isMissing || machine.which('newuidmap') !== undefined

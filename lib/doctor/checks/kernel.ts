@@ -61,7 +61,7 @@ export function kernelChecks(machine: Machine, loadNative: LoadNative): readonly
         const fix =
           hard === 'unlimited' || Number(hard) >= enoughFiles
             ? `ulimit -n ${enoughFiles}`
-            : `echo '${machine.user} hard nofile 65536' | ${sudo(machine)}tee /etc/security/limits.d/60-strake.conf (then log in anew)`
+            : `echo '${machine.user ?? `${machine.uid}:${machine.uid}`} hard nofile 65536' | ${sudo(machine)}tee /etc/security/limits.d/60-strake.conf (then log in anew)`
         return { ...bad(`${soft} at once: a container takes about ten`, fix), needed: Number(soft) < fewestFiles }
       },
     },

@@ -1,4 +1,5 @@
 import path from 'node:path'
+import type { StrakeError } from '../../errors/index.ts'
 import { takeOverCommand } from '../../store/index.ts'
 import { bad, type Check, type CheckResult, good } from '../check.ts'
 import { isKernel, type Machine, sudo } from '../machine.ts'
@@ -55,6 +56,11 @@ const used = [
 
 function unwritable(place: string): CheckResult {
   return bad(`${place} cannot be written to`, 'Set STRAKE_ROOT to a directory that you may write to: export STRAKE_ROOT=$HOME/strake')
+}
+
+/** Of a user that has no place for a store. Nothing is tried in it then. */
+export function noStoreChecks({ message, hint = elsewhere }: StrakeError): readonly Check[] {
+  return [{ name: 'store', run: async () => bad(message, hint) }]
 }
 
 /** The place where images and containers are kept. */

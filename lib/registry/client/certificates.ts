@@ -1,9 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { StrakeError } from '../../errors/index.ts'
-import { failedWith } from '../../store/index.ts'
+import { failedWith, homeDirectory } from '../../store/index.ts'
 import type { RemoteTls } from './options.ts'
 
 /** TLS settings as the HTTP client takes them. */
@@ -15,8 +14,11 @@ export interface Certificates {
 
 /** Where Docker and containers/image look for a host's certificates (containers-certs.d(5)), the first one first. */
 export function certificateDirectories(host: string, env: NodeJS.ProcessEnv = process.env): string[] {
-  const own = env.XDG_CONFIG_HOME || join(homedir(), '.config')
-  return [join(own, 'containers'), join(own, 'docker'), '/etc/containers', '/etc/docker'].map((each) => join(each, 'certs.d', host))
+  const home = homeDirectory(env)
+  const own = env.XDG_CONFIG_HOME || (home && join(home, '.config'))
+  return [...(own ? [join(own, 'containers'), join(own, 'docker')] : []), '/etc/containers', '/etc/docker'].map((each) =>
+    join(each, 'certs.d', host),
+  )
 }
 
 function pem(value: unknown): string {

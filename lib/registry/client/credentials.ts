@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { StrakeError } from '../../errors/index.ts'
-import { failedWith } from '../../store/index.ts'
+import { failedWith, homeDirectory } from '../../store/index.ts'
 import { askHelper, type HelperAnswer } from './credential-helper.ts'
 import type { RemoteAuth } from './options.ts'
 
@@ -39,11 +38,13 @@ export function givenCredentials(auth: RemoteAuth): Credentials {
  */
 export function credentialFiles(env: NodeJS.ProcessEnv = process.env): string[] {
   if (env.REGISTRY_AUTH_FILE) return [env.REGISTRY_AUTH_FILE]
-  const home = env.HOME || homedir()
+  const home = homeDirectory(env)
+  const config = env.XDG_CONFIG_HOME || (home && join(home, '.config'))
+  const docker = env.DOCKER_CONFIG || (home && join(home, '.docker'))
   return [
     ...(env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, 'containers', 'auth.json')] : []),
-    join(env.XDG_CONFIG_HOME || join(home, '.config'), 'containers', 'auth.json'),
-    join(env.DOCKER_CONFIG || join(home, '.docker'), 'config.json'),
+    ...(config ? [join(config, 'containers', 'auth.json')] : []),
+    ...(docker ? [join(docker, 'config.json')] : []),
   ]
 }
 
