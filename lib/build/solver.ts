@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { StrakeError } from '../errors/index.ts'
 import { type ImageData, namesFrom, parsePlatform } from '../images/index.ts'
 import { sourceDateEpoch } from '../layers/index.ts'
@@ -61,6 +62,8 @@ class Solver implements Disposable {
     this.#options = options
     this.#runtime = runtime
     this.#files = files
+    // As many steps listen as there are: Node would take that for a leak.
+    setMaxListeners(0, this.#control.signal)
     if (options.signal?.aborted) this.#onAbort()
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }

@@ -293,6 +293,23 @@ test('a step that was still waiting for its turn when another failed is told not
   })
 })
 
+test('however many steps listen to the signal of a build, Node warns of no leak', async () => {
+  const meet = meeting(14)
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', onWarning)
+  const behave: FakeCommand = async ({ signal }) => {
+    signal?.addEventListener('abort', () => {})
+    await meet()
+    return {}
+  }
+  await withFakeBench(behave, async ({ build }) => {
+    await build(joined(branches(14)), { parallel: 14 })
+  })
+  process.off('warning', onWarning)
+  assert.equal(warnings, [])
+})
+
 test('who waits for an equal step of another build has no slot meanwhile', async () => {
   const gates = new Map<string, () => void>()
   const behave: FakeCommand = async ({ argv: [name = ''] }) => {

@@ -88,6 +88,8 @@ async function ask(url: string, signal: AbortSignal | undefined): Promise<Asked>
       const { statusCode } = response
       const location = statusCode >= 300 && statusCode < 400 ? headerOf(response, 'location') : undefined
       if (location === undefined) return { response, end }
+      // Or its listener stays at the signal, with those of all that follow.
+      response.body.destroy()
       if (redirects === mostRedirects) throw failed(url, `more than ${mostRedirects} redirects`)
       here = new URL(location, here)
       if (!/^https?:$/.test(here.protocol)) throw failed(url, `it leads to ${here.protocol}`)
