@@ -56,13 +56,6 @@ export function checkRecord(argument: string, value: unknown, key: RegExp): Read
 /** Names of environment variables: anything without `=`, white space and NUL, as a shell or a program may use. */
 export const variableName = /^[^\s=\0]+$/
 
-/** Milliseconds, whole and above zero. */
-export function checkMilliseconds(argument: string, value: unknown): number {
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
-    throw invalidArgument(argument, 'must be a number of milliseconds above 0')
-  return value
-}
-
 /** A user (and group) as `name`, `uid`, `name:group`, `uid:gid`. */
 export function checkUser(argument: string, value: unknown): string {
   const text = checkWord(argument, typeof value === 'number' ? String(value) : value)

@@ -30,6 +30,7 @@ const app = base
   .copy({ 'a.js': 'text', 'b.sh': { content: new Uint8Array(), mode: 0o755 } }, '/')
   .arg({ VERSION: '1', CHANNEL: undefined })
   .onbuild('RUN make', 'RUN make install')
+  .healthcheck({ test: ['true'], interval: '1m30s', timeout: 2000, startPeriod: 0, startInterval: '1s', retries: 3 })
 
 assert<Equal<typeof app, ImageBuilder>>()
 assert<Equal<ReturnType<ImageBuilder['add']>, ImageBuilder>>()

@@ -1,16 +1,7 @@
 import { constants } from 'node:os'
 import { isRecord, kindOfValue, optionCheck } from '../../errors/index.ts'
-import {
-  checkArgv,
-  checkCommand,
-  checkMilliseconds,
-  checkRecord,
-  checkText,
-  checkUser,
-  checkWord,
-  invalidArgument,
-  variableName,
-} from '../argument.ts'
+import { parseDuration } from '../../process/index.ts'
+import { checkArgv, checkCommand, checkRecord, checkText, checkUser, checkWord, invalidArgument, variableName } from '../argument.ts'
 import type {
   ArgStep,
   CmdStep,
@@ -28,15 +19,18 @@ import type {
   WorkdirStep,
 } from '../step.ts'
 
-/** A check that tells whether a container works. Times in milliseconds; Docker's defaults are 30 s, 30 s, 0 s, 5 s and 3. */
+/**
+ * A check that tells whether a container works. Times are milliseconds or texts such as `'1m30s'`, at least 1 ms; Docker's defaults, which 0 stands
+ * for as well, are 30 s, 30 s, 0 s, 5 s and 3.
+ */
 export interface Healthcheck {
   /** An argv, a shell command, or `'none'` to take the base's check away. */
   readonly test: string | readonly string[]
-  readonly interval?: number
-  readonly timeout?: number
-  readonly startPeriod?: number
+  readonly interval?: number | string
+  readonly timeout?: number | string
+  readonly startPeriod?: number | string
   /** Between checks during `startPeriod`. */
-  readonly startInterval?: number
+  readonly startInterval?: number | string
   readonly retries?: number
 }
 
@@ -135,19 +129,30 @@ function healthTest(test: string | readonly string[]): readonly string[] {
   return ['CMD', ...checkArgv('healthcheck.test', test)]
 }
 
+const healthTimes = ['interval', 'timeout', 'startPeriod', 'startInterval'] as const
+
+/** Milliseconds; undefined for none and for 0, which both leave it to whoever runs the check. */
+function healthTime(name: string, value: number | string | undefined): number | undefined {
+  const time = value === undefined ? 0 : parseDuration(value, name)
+  if (time === 0) return undefined
+  // As Docker, which starts no container of an image that has less.
+  if (time < 1 || time === Number.POSITIVE_INFINITY) throw invalidArgument(name, `must be 0 or at least 1 ms, and finite, not ${value}`)
+  return time
+}
+
 export function healthcheckStep(check: Healthcheck): HealthcheckStep {
   checkHealthcheck(check)
-  const { test, interval, timeout, startPeriod, startInterval, retries } = check
-  if (retries !== undefined && !(Number.isInteger(retries) && retries >= 1))
-    throw invalidArgument('healthcheck.retries', 'must be a whole number above 0')
+  const { test, retries = 0 } = check
+  if (!(Number.isInteger(retries) && retries >= 0)) throw invalidArgument('healthcheck.retries', 'must be a whole number from 0 on')
+  const times = healthTimes.flatMap((name) => {
+    const time = healthTime(`healthcheck.${name}`, check[name])
+    return time === undefined ? [] : [[name, time] as const]
+  })
   return Object.freeze({
     kind: 'healthcheck',
     test: Object.freeze(healthTest(test)),
-    ...(interval === undefined ? {} : { interval: checkMilliseconds('healthcheck.interval', interval) }),
-    ...(timeout === undefined ? {} : { timeout: checkMilliseconds('healthcheck.timeout', timeout) }),
-    ...(startPeriod === undefined ? {} : { startPeriod: checkMilliseconds('healthcheck.startPeriod', startPeriod) }),
-    ...(startInterval === undefined ? {} : { startInterval: checkMilliseconds('healthcheck.startInterval', startInterval) }),
-    ...(retries === undefined ? {} : { retries }),
+    ...Object.fromEntries(times),
+    ...(retries === 0 ? {} : { retries }),
   })
 }
 

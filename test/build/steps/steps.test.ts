@@ -127,6 +127,25 @@ test('settings are normalised', () => {
   refuses(() => envStep({ A: undefined as unknown as string }), 'invalid_argument', 'env.A')
 })
 
+test('a health check takes times as texts or milliseconds, and 0 for what is left to Docker, as a Dockerfile does', () => {
+  const test = ['CMD', 'true']
+  assert.equal(healthcheckStep({ test: ['true'], interval: '1m30s', timeout: '2s', startPeriod: 0, startInterval: '0s', retries: 0 }), {
+    kind: 'healthcheck',
+    test,
+    interval: 90_000,
+    timeout: 2000,
+  })
+  assert.equal(healthcheckStep({ test: ['true'], startPeriod: '500ms', startInterval: 1 }), {
+    kind: 'healthcheck',
+    test,
+    startPeriod: 500,
+    startInterval: 1,
+  })
+  for (const timeout of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, '1', '2 s', '-1s', '1us', '', null])
+    refuses(() => healthcheckStep({ test: ['true'], timeout: timeout as string }), 'invalid_argument')
+  for (const retries of [-1, 1.5, null]) refuses(() => healthcheckStep({ test: ['true'], retries: retries as number }), 'invalid_argument')
+})
+
 test('the mounts of a command are data, with all that BuildKit has for defaults', () => {
   assert.equal(cache('/root/.npm/'), {
     kind: 'cache',
