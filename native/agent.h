@@ -22,6 +22,10 @@ extern uint8_t packet[MAX_MESSAGE];
 /* Waits for a message: its length, 0 at the end of the socket, or -errno. */
 long receive(int channel, struct request_header *header, int32_t *fds, size_t *fd_count);
 
+/* Sends the owner a reply that it waits for. Where that cannot be done the agent ends, and everything of its with it: the owner learns of that by
+ * the socket's end, and would wait for the reply for ever. */
+void reply_or_end(uint32_t type, uint32_t id, int32_t value, uint32_t extra, const void *payload, size_t length);
+
 /* private-users.c: clone3(2) for a program; 0 in the child, else its pid or -errno. */
 long clone_child(const struct program_header *program, const uint8_t *ops, size_t length, struct shared *shared);
 

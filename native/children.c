@@ -69,8 +69,8 @@ void become_child(struct machine *machine, uint32_t id, struct shared *shared, c
 
 void refuse_start(uint32_t id, int32_t error) {
   struct exit_report report = {.code = 127};
-  reply_send(CHANNEL, REPLY_FAILED, id, error, ~0U, NULL, 0, -1, 0);
-  reply_send(CHANNEL, REPLY_EXIT, id, 0, 0, &report, sizeof report, -1, 0);
+  reply_or_end(REPLY_FAILED, id, error, ~0U, NULL, 0);
+  reply_or_end(REPLY_EXIT, id, 0, 0, &report, sizeof report);
 }
 
 void start_child(const struct request_header *header, const uint8_t *payload, size_t size, const int32_t *fds,
@@ -141,7 +141,7 @@ static void report_exit(struct child *child, int32_t status, const uint64_t *usa
                                .user_micros = usage[0],
                                .system_micros = usage[1],
                                .peak_kilobytes = usage[2]};
-  reply_send(CHANNEL, REPLY_EXIT, child->id, 0, 0, &report, sizeof report, -1, 0);
+  reply_or_end(REPLY_EXIT, child->id, 0, 0, &report, sizeof report);
   SYS2(munmap, child->shared, PAGE);
   child->pid = 0;
 }

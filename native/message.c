@@ -2,12 +2,17 @@
 #include <linux/errno.h>
 #include <linux/mman.h>
 #include <linux/socket.h>
+#include <linux/time_types.h>
 #include <linux/uio.h>
 
 #include "message.h"
 #include "ops.h"
 
 #define BUFFER_STEP 65536UL
+/* Nanoseconds: a reply that cannot be sent for want of memory is tried again for so long, after pauses from the first on that double. */
+#define SEND_PATIENCE 2000000000LL
+#define SEND_FIRST_PAUSE 1000000LL
+#define SEND_LONGEST_PAUSE 50000000LL
 
 int buffer_append(struct buffer *buffer, const void *data, size_t length) {
   if (buffer->length + length > buffer->capacity) {
@@ -70,6 +75,22 @@ long message_send(int channel, const struct iovec *parts, size_t count, const in
   return result < 0 ? result : 0;
 }
 
+/* The kernel has no memory for the message just now, or this user has more fds on their way than it may have open (unix(7)). */
+static int is_passing(long error) { return error == -ENOBUFS || error == -ENOMEM || error == -EAGAIN || error == -ETOOMANYREFS; }
+
+static long send_patiently(int channel, const struct iovec *parts, const int32_t *fds, size_t fd_count, int32_t pid) {
+  long long pause = SEND_FIRST_PAUSE;
+  long long waited = 0;
+  for (;;) {
+    long result = message_send(channel, parts, 2, fds, fd_count, pid);
+    if (!is_passing(result) || waited >= SEND_PATIENCE) return result;
+    struct __kernel_timespec time = {0, pause};
+    SYS2(nanosleep, &time, 0);
+    waited += pause;
+    pause = pause * 2 < SEND_LONGEST_PAUSE ? pause * 2 : SEND_LONGEST_PAUSE;
+  }
+}
+
 int reply_send(int channel, uint32_t type, uint32_t id, int32_t value, uint32_t extra, const void *payload, size_t length, int fd,
                int32_t pid) {
   struct reply_header header = {.type = type, .id = id, .length = (uint32_t)length, .value = value, .extra = extra};
@@ -89,7 +110,7 @@ int reply_send(int channel, uint32_t type, uint32_t id, int32_t value, uint32_t 
     parts[1].iov_len = 0;
     fds[0] = large;
   }
-  long result = message_send(channel, parts, 2, fds, fds[0] >= 0 ? 1 : 0, pid);
+  long result = send_patiently(channel, parts, fds, fds[0] >= 0 ? 1 : 0, pid);
   if (large >= 0) SYS1(close, large);
   return (int)result;
 }

@@ -39,6 +39,7 @@ struct credentials {
 #define CONTROL_LENGTH(n) (sizeof(struct control_header) + (n))
 #define CONTROL_SPACE(n) CONTROL_ALIGN(CONTROL_LENGTH(n))
 
+/* 0 or -errno; one attempt. */
 long message_send(int channel, const struct iovec *parts, size_t count, const int32_t *fds, size_t fd_count, int32_t pid);
 
 #endif

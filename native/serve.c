@@ -60,6 +60,17 @@ long receive(int channel, struct request_header *header, int32_t *fds, size_t *f
   return length;
 }
 
+static void end_all(void) __attribute__((noreturn));
+static void end_all(void) {
+  kill_children();
+  kill_spares();
+  for (;;) SYS1(exit_group, 0);
+}
+
+void reply_or_end(uint32_t type, uint32_t id, int32_t value, uint32_t extra, const void *payload, size_t length) {
+  if (reply_send(CHANNEL, type, id, value, extra, payload, length, -1, 0) < 0) end_all();
+}
+
 static void run_here(const struct request_header *header, const uint8_t *payload, size_t length, const int32_t *fds,
                      size_t fd_count) {
   int keeps = (header->flags & FLAG_KEEP) != 0;
@@ -76,10 +87,13 @@ static void run_here(const struct request_header *header, const uint8_t *payload
     *slot = fds[at];
   }
   int result = ops_run(&own, payload, length);
-  if (result < 0)
-    reply_send(CHANNEL, REPLY_FAILED, header->id, own.failed_errno ? own.failed_errno : -result, own.failed_index, NULL, 0, -1, 0);
-  else
-    reply_send(CHANNEL, REPLY_DONE, header->id, 0, 0, own.results.data, own.results.length, -1, 0);
+  if (result < 0) {
+    reply_or_end(REPLY_FAILED, header->id, own.failed_errno ? own.failed_errno : -result, own.failed_index, NULL, 0);
+  } else {
+    /* Large results travel in a memfd, for which there may be no room. */
+    int sent = reply_send(CHANNEL, REPLY_DONE, header->id, 0, 0, own.results.data, own.results.length, -1, 0);
+    if (sent < 0) reply_or_end(REPLY_FAILED, header->id, -sent, ~0U, NULL, 0);
+  }
   buffer_free(&own.results);
   for (int at = 0; at < SLOTS && !keeps; at += 1) {
     if (own.slots[at] >= 0) SYS1(close, own.slots[at]);
@@ -110,7 +124,7 @@ static void dispatch(struct request_header *header, const int32_t *fds, size_t f
   }
   if (payload == NULL) {
     if (header->type == REQUEST_START) refuse_start(header->id, error);
-    else reply_send(CHANNEL, REPLY_FAILED, header->id, error, ~0U, NULL, 0, -1, 0);
+    else reply_or_end(REPLY_FAILED, header->id, error, ~0U, NULL, 0);
   } else if (header->type == REQUEST_RUN) {
     run_here(header, payload, length, fds, fd_count);
     closes = 0;
@@ -133,13 +147,6 @@ static void dispatch(struct request_header *header, const int32_t *fds, size_t f
   }
 }
 
-static void end_all(void) __attribute__((noreturn));
-static void end_all(void) {
-  kill_children();
-  kill_spares();
-  for (;;) SYS1(exit_group, 0);
-}
-
 void serve(int channel) {
   uint64_t child_signal = 1ULL << (SIGNAL_CHILD - 1);
   uint64_t all = ~0ULL;
@@ -153,7 +160,7 @@ void serve(int channel) {
   SYS3(close_range, CHANNEL + 1, ~0U, 0);
   SYS4(rt_sigprocmask, 0 /* SIG_BLOCK */, &all, 0, sizeof all);
   int signals = (int)SYS4(signalfd4, -1, &child_signal, sizeof child_signal, O_CLOEXEC | O_NONBLOCK);
-  reply_send(CHANNEL, REPLY_HELLO, 0, 0, 0, NULL, 0, -1, 0);
+  reply_or_end(REPLY_HELLO, 0, 0, 0, NULL, 0);
   for (;;) {
     struct pollfd watched[2] = {{CHANNEL, POLLIN, 0}, {signals, POLLIN, 0}};
     struct __kernel_timespec at_once = {0, 0};

@@ -322,6 +322,8 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       }
       if (startError !== undefined) onNotStarted(startError)
       if (exit.lost) throw lost(launched.where())
+      // It could not tell why: its exit code is none of the command's.
+      if (startError !== undefined && exit.exitCode !== null) throw startError
       return this.#resultOf(exit, oomKilled, usage, performance.now() - begin)
     } catch (error) {
       this.#hasEnded = true

@@ -4,6 +4,7 @@ import { StrakeError } from '../errors/index.ts'
 import {
   encodeOps,
   encodeProgram,
+  errnoName,
   errnoNumbers,
   flatten,
   kernelRefused,
@@ -14,6 +15,7 @@ import {
 } from '../sys/index.ts'
 import type { Agent, Child, EncodedProgram, GivenFds, OpResult, Reply, StartOptions } from './agent.ts'
 import { ChildState, lostExit, neverStarted, readExit } from './child.ts'
+import { Outbox } from './outbox.ts'
 import { encodeRequest, largestFdCount, largestInline, type RequestOptions, replies, requestFlags, requests } from './protocol.ts'
 
 interface PendingRun {
@@ -21,13 +23,6 @@ interface PendingRun {
   readonly fds: Record<string, number>
   resolve(reply: Reply): void
   reject(error: unknown): void
-}
-
-interface Waiting {
-  readonly id: number
-  readonly message: Buffer
-  readonly fds: readonly number[]
-  readonly done: () => void
 }
 
 function resultTypes(ops: readonly Op[]): ('u64' | 'bytes')[] {
@@ -68,14 +63,6 @@ function readWhole(fd: number, length: number): Buffer {
   return bytes.subarray(0, done)
 }
 
-/**
- * Whether a message can be sent a little later: the socket is full, or this user has more fds on their way than it may have open
- * (unix(7), ETOOMANYREFS), which ends as soon as the agent reads.
- */
-function isPassing(errno: number): boolean {
-  return errno === errnoNumbers.EAGAIN || errno === errnoNumbers.ETOOMANYREFS || errno === errnoNumbers.ENOBUFS
-}
-
 const readable = 1
 const writable = 2
 
@@ -88,7 +75,7 @@ export class Connection implements Agent {
   readonly #children = new Map<number, ChildState>()
   /** Children that do not keep the event loop alive. */
   readonly #background = new Set<number>()
-  readonly #queue: Waiting[] = []
+  readonly #outbox: Outbox
   readonly #slots = new SlotTable()
   #nextId = 1
   #isOpen = true
@@ -113,6 +100,10 @@ export class Connection implements Agent {
       this.#resolveEnded = resolve
     })
     this.#watcher = this.#native.watch(channel, readable, (events) => this.#onEvent(events))
+    this.#outbox = new Outbox({
+      send: (message, fds) => this.#native.send(channel, message, fds),
+      watch: (wanted) => this.#native.rewatch(this.#watcher, wanted ? readable | writable : readable),
+    })
   }
 
   get pid(): number {
@@ -210,41 +201,28 @@ export class Connection implements Agent {
       if (large < 0) throw kernelRefused([], -1, -large)
       fds.unshift(large)
     }
-    const done = (): void => {
+    this.#updateHold()
+    this.#outbox.add(message, fds, (errno) => {
       if (large >= 0) closeFd(large)
       onSent?.()
-    }
-    this.#updateHold()
-    if (this.#queue.length === 0) {
-      const error = this.#native.send(this.#channel, message, fds)
-      if (error === 0) {
-        done()
-        return
-      }
-      if (!isPassing(error)) {
-        done()
-        this.#unsent(id, error)
-        return
-      }
-    }
-    this.#queue.push({ id, message: Buffer.from(message), fds, done })
-    this.#native.rewatch(this.#watcher, readable | writable)
-  }
-
-  #flush(): void {
-    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
-      const error = this.#native.send(this.#channel, next.message, next.fds)
-      if (isPassing(error)) return
-      this.#queue.shift()
-      next.done()
-      if (error !== 0) this.#unsent(next.id, error)
-    }
-    this.#native.rewatch(this.#watcher, readable)
+      if (errno !== 0) this.#unsent(type, id, errno)
+      this.#updateHold()
+    })
   }
 
   /** A request that could not be sent: an fd given along is none, or the socket has ended (its reader sees that, too, and ends all). */
-  #unsent(id: number, errno: number): void {
+  #unsent(type: number, id: number, errno: number): void {
     if (errno === errnoNumbers.EPIPE || errno === errnoNumbers.ECONNRESET) return
+    if (type === requests.kill) {
+      // The child would run on though it is to end: it ends with its agent.
+      this.#shut(
+        new StrakeError('zygote_lost', 'A signal could not be sent to a container, and all of them were ended.', {
+          hint: 'The kernel had no memory for the message: see what takes it (dmesg, /proc/meminfo).',
+          details: { errno: errnoName(errno) },
+        }),
+      )
+      return
+    }
     const run = this.#runs.get(id)
     this.#runs.delete(id)
     run?.reject(kernelRefused([], -1, errno))
@@ -257,7 +235,7 @@ export class Connection implements Agent {
   }
 
   #onEvent(events: number): void {
-    if (events & writable && this.#queue.length > 0) this.#flush()
+    if (events & writable && !this.#outbox.isEmpty) this.#outbox.flush()
     while (this.#isOpen) {
       const reply = this.#native.receive(this.#channel)
       if (reply === undefined) break
@@ -328,11 +306,7 @@ export class Connection implements Agent {
   #updateHold(): void {
     if (!this.#isOpen) return
     const holds =
-      this.#runs.size > 0 ||
-      this.#children.size > this.#background.size ||
-      this.#extraHolds > 0 ||
-      this.#queue.length > 0 ||
-      this.#pid === 0
+      this.#runs.size > 0 || this.#children.size > this.#background.size || this.#extraHolds > 0 || !this.#outbox.isEmpty || this.#pid === 0
     if (holds === this.#isHeld) return
     this.#isHeld = holds
     this.#native.hold(this.#watcher, holds)
@@ -344,7 +318,7 @@ export class Connection implements Agent {
     this.#native.unwatch(this.#watcher)
     closeFd(this.#channel)
     this.#rejectHello(error)
-    for (const waiting of this.#queue.splice(0)) waiting.done()
+    this.#outbox.close(errnoNumbers.EPIPE)
     for (const run of this.#runs.values()) run.reject(error)
     this.#runs.clear()
     for (const child of this.#children.values()) child.end(lostExit)
