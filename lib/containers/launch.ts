@@ -34,6 +34,7 @@ export async function layersOf(
     await ensureSnapshots(runtime.store, image, (path) => runtime.agentFor(path), {
       ...options,
       ownership: ids.kind !== 'single',
+      ids,
       signal,
     })
     runtime.noteUnpacked(image.layers)
@@ -66,9 +67,9 @@ export interface ContainerRequest {
   /** See ContainerSpec. */
   readonly work?: string
   readonly mounts?: ContainerSpec['mounts']
-  readonly fault?: { readonly index: number; readonly errno: number } | undefined
   /** A command of a build: /etc/hostname is the image's own, and the files that are mounted over those of /etc are read-only, as in BuildKit. */
   readonly isBuild?: boolean
+  readonly fault?: { readonly index: number; readonly errno: number } | undefined
 }
 
 interface SpecParts {
@@ -108,8 +109,8 @@ async function specParts(
       mounts: request.mounts,
       config: image.config,
     })
-  }
     return request.isBuild ? { ...spec, files: { ...spec.files, hostname: undefined, areReadonly: true } } : spec
+  }
   return { zygote, makeSpec, isSingular: users !== undefined }
 }
 

@@ -1,3 +1,4 @@
+export { moreIds } from './advice.ts'
 export { type IdMap, type IdMapping, idCount, idMapArguments, idMapText, parseIdMap, toInside, toOutside } from './map.ts'
 export { type GroupEntry, maxUserId, type PasswdEntry, parseGroup, parsePasswd } from './passwd.ts'
 export { ownerOf, type PrivateUsers, sameIds } from './private.ts'

@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
+import type { IdRange } from '../ids/index.ts'
 import { type BlobFile, type Digest, failedWith, hexOf, type Store, snapshotKey, storeError, writing } from '../store/index.ts'
 import { decodeRecords, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
@@ -28,6 +29,8 @@ export interface LayerSource {
 export interface SnapshotOptions {
   /** false where only one id is mapped. Default true. */
   readonly ownership?: boolean | undefined
+  /** The ids that containers have, for what is said of a file of another one. */
+  readonly ids?: Pick<IdRange, 'kind' | 'uidMap' | 'gidMap'> | undefined
   readonly limits?: Partial<LayerLimits> | undefined
   readonly signal?: AbortSignal | undefined
   /** Told of what is not unpacked as the layer has it, while a layer is unpacked; not of one that is there already. */

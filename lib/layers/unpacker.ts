@@ -1,13 +1,16 @@
-import { StrakeError } from '../errors/index.ts'
+import type { StrakeError } from '../errors/index.ts'
+import type { IdRange } from '../ids/index.ts'
 import type { Digest } from '../store/index.ts'
-import { errnoName, flags, type Op } from '../sys/index.ts'
+import { flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { OpWriter } from './batch.ts'
 import { copyUp } from './copy-up.ts'
 import type { TarEntry } from './entry.ts'
-import { type LayerLimits, layerInvalid, limitExceeded, withDefaults } from './limits.ts'
+import { FarTimes } from './far-times.ts'
+import { type LayerLimits, layerInvalid, withDefaults } from './limits.ts'
 import { isDirectory, isWhiteout, type LowerView, statThrough } from './lower.ts'
 import { type ByteString, componentsOf, isPlainName, type Marker, markerOf, splitText } from './names.ts'
+import { refusalOf } from './refusal.ts'
 import type { Ring } from './ring.ts'
 import { type Attributes, LayerTree, type Place } from './tree.ts'
 import { printable, type Walker } from './walk.ts'
@@ -15,8 +18,8 @@ import { XattrWriter } from './xattr-writer.ts'
 import { judgeXattr } from './xattrs.ts'
 
 /**
- * Something of a layer that is not in the unpacked files as the layer says: a device, an xattr that is not for a container to set; or that is not
- * what its media type says.
+ * Something of a layer that is not in the unpacked files as the layer says: a device, an xattr that is not for a container to set, a time that the file system does not
+ * keep; or that is not what its media type says.
  */
 export interface LayerNotice {
   /** In the layer; `/` for all of it. */
@@ -30,6 +33,8 @@ export interface UnpackOptions {
   readonly lower?: LowerView | undefined
   /** false where only one id is mapped: every file stays its owner's. Default true. */
   readonly ownership?: boolean | undefined
+  /** The ids that containers have, for what is said of a file of another one. */
+  readonly ids?: Pick<IdRange, 'kind' | 'uidMap' | 'gidMap'> | undefined
   readonly limits?: Partial<LayerLimits> | undefined
   /** Refuses a content that has another digest, with `digest_mismatch`. */
   readonly diffId?: Digest | undefined
@@ -60,6 +65,7 @@ export class Unpacker {
   readonly #writer: OpWriter
   readonly #xattrs: XattrWriter
   readonly #tree: LayerTree
+  readonly #farTimes = new FarTimes()
   readonly #ownership: boolean
   /** The directory that the latest entry went to, under the name that it came by. */
   #recent: { readonly text: ByteString; readonly place: Place; readonly changes: number } | undefined
@@ -91,9 +97,10 @@ export class Unpacker {
       await this.#finish()
       await this.#xattrs.flush()
       await this.#writer.drain()
+      await this.#farTimes.tell(this.#agent, (path, message) => this.#notice(path, message))
     } catch (error) {
       await this.#writer.settle()
-      throw translate(error)
+      throw refusalOf(error, this.#options.ids)
     } finally {
       await walker.close()
     }
@@ -119,6 +126,7 @@ export class Unpacker {
     const content = entry.whole()
     if (content === undefined) return false
     const attributes = this.#attributes(entry)
+    this.#farTimes.add(path, attributes.mtime)
     this.#writer.add(this.#putOp(path, entry, attributes, { at: 0, bytes: content, begins: true, ends: true }))
     this.#xattrs.add(path, attributes.xattrs)
     return true
@@ -222,6 +230,7 @@ export class Unpacker {
 
   /** One op for each stretch of content that lies in a piece in the ring, and so one for most files. */
   async #putFile(path: Buffer, entry: TarEntry, attributes: Attributes): Promise<void> {
+    this.#farTimes.add(path, attributes.mtime)
     let begins = true
     let end = 0
     for await (const { offset: at, bytes } of entry.pieces()) {
@@ -306,6 +315,7 @@ export class Unpacker {
    */
   async #complete(path: Buffer, attributes: Attributes, type: TarEntry['type']): Promise<void> {
     const { mode, uid, gid, mtime, xattrs } = attributes
+    this.#farTimes.add(path, mtime)
     const ops: Op[] = []
     if (this.#ownership && (uid !== 0 || gid !== 0)) ops.push({ op: 'chown', path, uid, gid })
     // Made with its mode already; chown takes setuid and setgid off, and making it never puts them on.
@@ -346,32 +356,4 @@ function attributesFrom(record: {
 
 function missingTarget(entry: TarEntry): StrakeError {
   return layerInvalid(`a hard link ${printable(entry.path)} to ${printable(entry.linkPath)}, which is not there or is a directory`)
-}
-
-/** Whose file an op was to make, and its path for a message. */
-function ownerIn(op: unknown): { readonly path: string; readonly uid: unknown; readonly gid: unknown } {
-  const { path, uid, gid } = (typeof op === 'object' && op !== null ? op : {}) as Readonly<Record<string, unknown>>
-  return { path: printable(path instanceof Uint8Array ? Buffer.from(path) : String(path)), uid, gid }
-}
-
-/** What the kernel refuses because of what the layer asks for is the layer's fault. */
-function translate(error: unknown): unknown {
-  if (!(error instanceof StrakeError) || error.code !== 'kernel_refused') return error
-  const { errno, op } = error.details ?? {}
-  const name = typeof errno === 'number' ? errnoName(errno) : String(errno)
-  // Of a whole file chown is what refuses a value.
-  if ((op === 'chown' || op === 'put') && name === 'EINVAL') {
-    const { path, uid, gid } = ownerIn(error.details?.arguments)
-    return new StrakeError('limit_exceeded', `${path} of the layer belongs to uid ${uid}, gid ${gid}: one of them is not mapped here`, {
-      cause: error,
-      hint: 'give the user a wider range in /etc/subuid and /etc/subgid',
-      details: { limit: 'ids', uid, gid },
-    })
-  }
-  if (['EEXIST', 'ENOTDIR', 'ENOENT', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'].includes(name) || (op === 'link' && name === 'EPERM')) {
-    return layerInvalid(`the layer's entries contradict each other: ${error.message.split('\n')[0] ?? ''}`, error)
-  }
-  if ((op === 'truncate' || op === 'put') && (name === 'EFBIG' || name === 'EINVAL'))
-    return limitExceeded('fileBytes', 0, 'size of a file for this file system')
-  return error
 }

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import * as assert from 'uvu/assert'
+import { moreIds } from '../../lib/ids/index.ts'
 import type { LayerLimits } from '../../lib/layers/index.ts'
 import { suite } from '../support/uvu.ts'
 import { dir, file, link, raw, symlink, tar } from './tar-maker.ts'
@@ -94,9 +95,11 @@ for (const { name, layers, code, limits } of refusals) {
 
 test('L14: an id beyond the mapped range is refused by name, or left out where there is one id', async () => {
   const layer = tar(raw({ name: 'f', pax: [['uid', '4294967294']] }))
-  const outcome = await shop.unpack([layer]).then(
+  const { ids } = shop.zygote
+  const outcome = await shop.unpack([layer], { ids }).then(
     () => 'unpacked',
-    (error: { code?: string; message: string; details?: { limit?: string } }) => {
+    (error: { code?: string; message: string; hint?: string; details?: { limit?: string } }) => {
+      assert.is(error.hint, moreIds(ids))
       assert.match(error.message, /"\/?f" of the layer belongs to uid 4294967294, gid /)
       return `${error.code} ${error.details?.limit}`
     },
