@@ -95,25 +95,31 @@ export async function findManifest(
   for (let depth = 0; depth <= deepestIndex; depth += 1) {
     const parsed = parseManifest(await read(current), current.mediaType)
     if (parsed.kind === 'manifest') return { descriptor: current, manifest: parsed }
-    current = choose(parsed, platform ?? hostPlatform, platform !== undefined)
+    current = choose(parsed, platform ?? hostPlatform)
   }
   throw new StrakeError('limit_exceeded', `an index holds indexes more than ${deepestIndex} deep`, {
     details: { limit: 'indexDepth', maximum: deepestIndex },
   })
 }
 
-function choose(index: Index, wanted: Platform, isStrict: boolean): Descriptor {
+function choose(index: Index, wanted: Platform): Descriptor {
   // What is of an unknown type is passed over (image-spec, image-index.md, "manifests").
   const manifests = index.manifests.filter(hasLinks)
   const known = manifests.filter((each) => each.platform !== undefined && each.platform.os !== 'unknown')
   const found = nearestPlatform(known, wanted)
   if (found) return found
   const [only, ...more] = manifests
-  if (only && more.length === 0 && (only.platform === undefined || !isStrict)) return only
+  if (only && more.length === 0 && namesNone(only)) return only
   const offered = known.flatMap((each) => (each.platform ? [formatPlatform(each.platform)] : []))
   throw new StrakeError('image_not_found', `no image for ${formatPlatform(wanted)}, only for ${offered.join(', ') || 'none'}`, {
+    hint: offered[0] && `to have one of another platform say which: { platform: '${offered[0]}' }`,
     details: { wanted, offered },
   })
+}
+
+/** What such an entry is for only its config says. */
+function namesNone({ platform }: Descriptor): boolean {
+  return platform === undefined || (platform.os === '' && platform.architecture === '')
 }
 
 /**

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { collectGarbage, Images, loadImages, parsePlatform, saveImage, verifyStore } from '../../../lib/images/index.ts'
+import { collectGarbage, Images, importImage, loadImages, parsePlatform, saveImage, verifyStore } from '../../../lib/images/index.ts'
 import { pullImage, pushImage, RegistryServer } from '../../../lib/registry/index.ts'
 import { digestOf, Store } from '../../../lib/store/index.ts'
 import { layoutFiles, type MadeImage, makeImage, makeIndex, writeFiles } from '../../images/maker.ts'
@@ -138,6 +138,35 @@ test('linux/arm is v7 where there is one, and x86_64 and aarch64 are amd64 and a
     ['Linux/ARM64/v8', arm64],
   ] as const)
     assert.is((await pullImage(here.store, `${registry.host}/app:1`, { platform, retries: 0 })).digest, wanted?.descriptor.digest, platform)
+})
+
+test('an index of one image that is for another machine is refused as one of two is, and comes where that platform is asked for', async () => {
+  const index = makeIndex([s390x])
+  const bare = made('linux/s390x', false)
+  const empty = { ...bare, descriptor: { ...bare.descriptor, platform: {} as never } }
+  const images = { 'app:1': index, 'app:plain': bare, 'app:silent': makeIndex([bare]), 'app:empty': makeIndex([empty]) }
+  await using registry = await pretend(images)
+  await using here = await desk()
+  const name = `${registry.host}/app:1`
+  const layout = { kind: 'layout', path: writeFiles(join(here.path, 'layout'), layoutFiles([index])) } as const
+  for (const work of [() => pullImage(here.store, name, { retries: 0 }), () => importImage(here.store, layout)]) {
+    const error = await failure(work())
+    assert.is(error.code, 'image_not_found')
+    assert.match(error.message, 'only for linux/s390x')
+    assert.match(error.hint ?? '', "{ platform: 'linux/s390x' }")
+    assert.equal(error.details?.offered, ['linux/s390x'])
+    assert.equal((await here.content()).names, [])
+  }
+  const platform = 'linux/s390x'
+  for (const digest of [
+    (await pullImage(here.store, name, { platform, retries: 0 })).digest,
+    (await importImage(here.store, layout, { platform: parsePlatform(platform) })).digest,
+  ])
+    assert.is(digest, s390x.descriptor.digest)
+  assert.is((await pullImage(here.store, name, { platform: 'all', retries: 0 })).root.digest, index.descriptor.digest)
+  // What says nothing of a platform is taken, as by docker.
+  for (const tag of ['plain', 'silent', 'empty'])
+    assert.is((await pullImage(here.store, `${registry.host}/app:${tag}`, { retries: 0 })).digest, bare.descriptor.digest, tag)
 })
 
 test('images.get takes a platform as the others do, and refuses what is none', async () => {
