@@ -32,7 +32,8 @@ export class BuildCache {
   /** The record of `key`, if its layer is still in the store; its snapshot can be unpacked again. */
   async get(key: string): Promise<CachedStep | undefined> {
     const record = readRecord(this.#path(key), parseStep)
-    return record?.layer && !(await this.#store.blobs.has(record.layer.digest)) ? undefined : record
+    const { layer } = record ?? {}
+    return layer && (await this.#store.blobs.size(layer.digest)) !== layer.size ? undefined : record
   }
 
   async set(key: string, record: CachedStep): Promise<void> {

@@ -6,7 +6,7 @@ import { findManifest, type ImageData, readAnyImage, readImage } from './image.t
 import { largestManifest } from './manifest.ts'
 import { configMediaType, manifestMediaType, ociLayerMediaType } from './media-types.ts'
 import { formatPlatform, type Platform, parsePlatform } from './platform.ts'
-import { familiarReference, parseReference } from './reference.ts'
+import { familiarReference, parseNewName, parseReference } from './reference.ts'
 import { surveyImages } from './survey.ts'
 
 /** An image to be stored, whose layers' blobs are there already. */
@@ -44,7 +44,7 @@ export class Images {
    */
   async put(image: NewImage, options: { readonly tags?: readonly string[] } = {}): Promise<ImageData> {
     checkLayerCount(image.config, image.layers.length)
-    const names = (options.tags ?? []).map(nameOf)
+    const names = (options.tags ?? []).map(newNameOf)
     const config = formatConfig(image.config)
     const manifest = Buffer.from(
       JSON.stringify({
@@ -64,7 +64,7 @@ export class Images {
   /** Names a manifest or index whose blobs are all there. */
   async keep(descriptor: Descriptor, tags: readonly string[]): Promise<void> {
     if (tags.length === 0) await this.#store.refs.set(undefined, descriptor)
-    for (const tag of tags) await this.#store.refs.set(nameOf(tag), descriptor)
+    for (const tag of tags) await this.#store.refs.set(newNameOf(tag), descriptor)
   }
 
   /** An image by name, digest, or id (that of its config, or the first 8 digits or more of either). Rejects with `image_not_found`. */
@@ -127,7 +127,7 @@ export class Images {
 
   /** Gives an image one more name, taken from whatever image had it. A multi-platform image gets it as a whole. */
   async tag(image: Pick<ImageData, 'root'>, tag: string): Promise<void> {
-    await this.#store.refs.set(nameOf(tag), image.root)
+    await this.#store.refs.set(newNameOf(tag), image.root)
   }
 
   /** Takes a name away; the image stays. Rejects with `image_not_found`. */
@@ -202,6 +202,12 @@ function nameOf(tag: string): string {
   const reference = parseReference(tag)
   if (reference.digest !== undefined) throw new StrakeError('invalid_reference', `a tag cannot name a digest: ${JSON.stringify(tag)}`)
   return familiarReference(reference)
+}
+
+/** The same for one that is to be given. */
+function newNameOf(tag: string): string {
+  parseNewName(tag)
+  return nameOf(tag)
 }
 
 function inRepository(ref: Ref, wanted: { readonly domain: string; readonly repository: string }): boolean {

@@ -39,13 +39,24 @@ export function parseReference(text: string): Reference {
   return { domain, repository, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest }
 }
 
+/**
+ * A reference that is to be given to an image as a name. One that reads as a digest (`sha256:` and hex digits) could afterwards be either:
+ * `invalid_reference`, as with Docker.
+ */
+export function parseNewName(text: string): Reference {
+  const reference = parseReference(text)
+  if (reference.digest === undefined && /^sha(?:256|512):[0-9a-f]+$/.test(familiarReference(reference)))
+    throw invalid(text, 'it reads as a digest, and so cannot be a name')
+  return reference
+}
+
 /** The names that an option `tag` gives: one, several, none. Throws `invalid_argument`, `invalid_reference`. */
 export function namesFrom(tag: string | readonly string[] | undefined): readonly string[] {
   const given: unknown = tag
   if (given !== undefined && typeof given !== 'string' && !Array.isArray(given))
     throw invalidOption(`tag must be a name or a list of names, not ${kindOfValue(given)}.`)
   const names = tag === undefined ? [] : typeof tag === 'string' ? [tag] : tag
-  for (const name of names) parseReference(name)
+  for (const name of names) parseNewName(name)
   return names
 }
 

@@ -90,12 +90,12 @@ export class Blobs {
   /**
    * Stores bytes and returns their digest. A source that turns out longer, shorter or other than `expected` rejects with
    * `size_mismatch` or `digest_mismatch`, at the first byte too many, with `store_full` where there is no room, and leaves nothing. A blob that is there already is
-   * not written again, and with `expected.digest` its source is not read either.
+   * not written again, and with `expected.digest` its source is not read either; but one of another size than `expected.size` is damaged, and is replaced.
    */
   async put(source: Uint8Array | ByteStream, expected: Expected = {}, { onFile }: PutOptions = {}): Promise<BlobInfo> {
     if (expected.digest !== undefined) {
       const size = await this.size(expected.digest)
-      if (size !== undefined) return { digest: expected.digest, size: checkSize(size, expected) }
+      if (size !== undefined && (expected.size === undefined || size === expected.size)) return { digest: expected.digest, size }
     }
     const algorithm = expected.digest === undefined ? 'sha256' : algorithmOf(expected.digest)
     const file = join(this.#temporary, `${ownedName()}.blob`)

@@ -1,10 +1,12 @@
 import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { hostPlatform, Images, type NewImage } from '../../lib/images/index.ts'
+import { hostPlatform, Images, loadImages, type NewImage, namesFrom } from '../../lib/images/index.ts'
 import { storeLayer } from '../../lib/layers/index.ts'
 import { Store } from '../../lib/store/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
 import { test } from '../support/uvu.ts'
+import { layers, layoutFiles, makeImage, writeFiles } from './maker.ts'
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   return await promise.then(
@@ -110,6 +112,37 @@ test('a tag moves to the image it is given to, and goes when it is taken away', 
   await images.remove('b:1')
   assert.is(await codeOf(images.get(one.digest)), 'image_not_found')
   assert.is((await images.list()).length, 1)
+})
+
+test('a name that reads as a digest is given to no image; one that has it already is found by it, and loses it', async () => {
+  using directory = temporaryDirectory('images')
+  const store = await Store.open(join(directory.path, 'store'))
+  const images = new Images(store)
+  const one = await images.put(await newImage(store, 'one'), { tags: ['a:1'] })
+  const absent = `sha256:${'1'.repeat(64)}`
+  for (const name of [one.digest, absent, 'sha256:abcdef12', `docker.io/library/${absent}`, `sha512:${'2'.repeat(128)}`]) {
+    assert.is(await codeOf(images.tag(one, name)), 'invalid_reference', name)
+    assert.is(await codeOf(images.keep(one.descriptor, [name])), 'invalid_reference', name)
+    assert.throws(() => namesFrom(['b:1', name]), /reads as a digest/)
+  }
+  assert.is(await codeOf(newImage(store, 'two').then((each) => images.put(each, { tags: [one.digest] }))), 'invalid_reference')
+  const layout = writeFiles(join(directory.path, 'layout'), layoutFiles([makeImage(layers, { tag: `docker.io/library/${absent}` })]))
+  assert.is(await codeOf(loadImages(store, layout)), 'invalid_reference')
+  assert.equal(
+    (await images.list()).map(({ tags }) => tags),
+    [['a:1']],
+  )
+  for (const name of ['sha256', 'sha256:latest', `host:5000/${absent}`]) await images.tag(one, name)
+
+  // As versions before this one gave them.
+  await store.refs.set(absent, one.descriptor)
+  await store.refs.set(one.digest, one.descriptor)
+  await images.untag(absent)
+  await images.untag(one.digest)
+  assert.equal((await images.list())[0]?.tags, ['a:1', `host:5000/${absent}`, 'sha256:latest'])
+  await store.refs.set(absent, one.descriptor)
+  await images.remove(absent)
+  assert.equal(await images.list(), [])
 })
 
 test('an image without a diffID for each layer is refused', async () => {

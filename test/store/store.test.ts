@@ -146,6 +146,17 @@ test('a blob whose size on disk is not the one announced is not taken for it', a
   assert.is(await codeOf(blobs.put(pieces('abc'), { digest, size: 4 })), 'size_mismatch')
 })
 
+test('a blob that is there with another size than is announced is replaced, by what turns out to be it only', async () => {
+  using directory = temporaryDirectory('store')
+  const { blobs } = await Store.open(directory.path)
+  const { digest, size } = await blobs.put(Buffer.from('abc'))
+  writeFileSync(blobs.path(digest), 'a')
+  assert.is(await codeOf(blobs.put(pieces('abd'), { digest, size })), 'digest_mismatch')
+  assert.is(await blobs.size(digest), 1)
+  await blobs.put(pieces('abc'), { digest, size })
+  assert.is((await blobs.read(digest)).toString(), 'abc')
+})
+
 test('a source that fails leaves nothing', async () => {
   using directory = temporaryDirectory('store')
   const store = await Store.open(directory.path)

@@ -117,12 +117,7 @@ async function fetchBlob(
   const { digest, size } = blob
   const tell = (phase: TransferEvent['phase'], bytes: number): void => options.onProgress?.({ phase, kind, digest, bytes, total: size })
   const records = new Records(store)
-  const there = await store.blobs.size(digest)
-  if (there !== undefined) {
-    if (there !== size)
-      throw new StrakeError('size_mismatch', `the blob ${digest} has ${there} bytes, not ${size} as the manifest says`, {
-        details: { expected: size, actual: there },
-      })
+  if ((await store.blobs.size(digest)) === size) {
     tell('present', size)
     return
   }

@@ -14,11 +14,12 @@ import {
   type Platform,
   parseConfig,
   parseManifest,
+  parseNewName,
   parsePlatform,
-  parseReference,
   type Reference,
   readAnyImage,
   readImage,
+  surveyBlobs,
 } from '../../images/index.ts'
 import type { Descriptor, Digest, Store } from '../../store/index.ts'
 import { manifestName, oneOf, parallelOf, platformAnnotation, rejection, sourceAnnotation, storeName } from './check.ts'
@@ -51,7 +52,7 @@ interface Request {
  */
 export async function pullImage(store: Store, reference: string, options: PullOptions = {}, unpack?: UnpackImage): Promise<ImageData> {
   checkRemoteOptions('pull', options)
-  const request: Request = { store, reference: parseReference(reference), wanted: wantedOf(options.platform), options, unpack }
+  const request: Request = { store, reference: parseNewName(reference), wanted: wantedOf(options.platform), options, unpack }
   const policy = oneOf('policy', options.policy, ['always', 'missing', 'never'], 'always')
   parallelOf(options)
   using _ = store.hold()
@@ -96,12 +97,20 @@ async function findLocal({ store, reference, wanted }: Request): Promise<Local |
       (platform !== undefined || descriptor.annotations?.[sourceAnnotation])
     )
       return undefined
-    for (const { digest } of image.layers) if (!(await store.blobs.has(digest))) return undefined
+    const parts = wanted === 'all' ? await allOf(store, descriptor) : image.layers
+    for (const { digest, size } of parts ?? []) if ((await store.blobs.size(digest)) !== size) return undefined
+    if (parts === undefined) return undefined
     return { descriptor, image, isSettled: isSettled(descriptor, wanted) }
   } catch (error) {
     if (error instanceof StrakeError) return undefined
     throw error
   }
+}
+
+/** What an index has of images, which is what is missed when it is not there; undefined where that cannot be told. */
+async function allOf(store: Store, descriptor: Descriptor): Promise<{ readonly digest: Digest; readonly size: number }[] | undefined> {
+  const { blobs, unreadable } = await surveyBlobs(store, descriptor)
+  return unreadable.size > 0 ? undefined : [...blobs.values()].filter(({ role }) => role !== 'other')
 }
 
 function isSettled({ annotations }: Descriptor, wanted: Wanted): boolean {

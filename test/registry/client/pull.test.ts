@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import * as assert from 'uvu/assert'
+import { parsePlatform } from '../../../lib/images/index.ts'
 import { type PullOptions, pullImage, pushImage, type TransferEvent } from '../../../lib/registry/index.ts'
 import { Store } from '../../../lib/store/index.ts'
-import { amd64, arm64, makeImage } from '../../images/maker.ts'
+import { amd64, arm64, makeImage, makeIndex } from '../../images/maker.ts'
 import { file, tar } from '../../layers/tar-maker.ts'
 import { has } from '../../support/machine.ts'
 import { skip } from '../../support/skip.ts'
@@ -167,6 +168,35 @@ test('the layers that had arrived are not fetched again by the next try', async 
   )
 })
 
+test('what reads as a digest is no name to pull by: no registry is asked', async () => {
+  await using here = await desk()
+  const error = await failure(pullImage(here.store, `sha256:${'a'.repeat(64)}`, quick))
+  assert.is(error.code, 'invalid_reference')
+  assert.match(error.message, 'it reads as a digest')
+})
+
+test('what is in the store with another size than the manifest says is fetched anew, a layer as well as the config', async () => {
+  const image = makeImage([tar(file('a', 'a')), tar(file('b', 'b'))], { platform: parsePlatform('linux/amd64') })
+  await using registry = await pretend({ 'app:1': image, 'all:1': makeIndex([image, arm64]) })
+  await using here = await desk()
+  const { id, layers } = await pullImage(here.store, `${registry.host}/app:1`, quick)
+  for (const digest of [layers[0]?.digest, layers[1]?.digest, id] as const) {
+    for (const { policy, name } of [{ name: 'app:1' }, { name: 'app:1', policy: 'missing' }, { name: 'all:1' }] as const) {
+      truncateSync(here.store.blobs.path(digest as never), 3)
+      await pullImage(here.store, `${registry.host}/${name}`, { ...quick, policy })
+      assert.equal(await here.store.blobs.read(digest as never), image.blobs.get(digest ?? ''))
+    }
+  }
+  const all = { ...quick, platform: 'all' }
+  await pullImage(here.store, `${registry.host}/all:1`, all)
+  for (const { blobs } of [image, arm64])
+    for (const [digest, bytes] of blobs) {
+      truncateSync(here.store.blobs.path(digest as never), 3)
+      await pullImage(here.store, `${registry.host}/all:1`, all)
+      assert.equal(await here.store.blobs.read(digest as never), bytes)
+    }
+})
+
 test('two processes that pull the same image at once both have it', async () => {
   const image = makeImage([tar(file('a', 'a'.repeat(3_000_000))), tar(file('b', 'b'.repeat(1_000_000)))])
   await using registry = await pretend({ 'app:1': image })
@@ -195,7 +225,6 @@ test('a full disk is store_full, and leaves nothing half-written', async () => {
 })
 
 test('what an image of an index was pulled as is known again: nothing is fetched, whatever the type of what the name stands for', async () => {
-  const { makeIndex } = await import('../../images/maker.ts')
   await using registry = await pretend({ 'app:1': makeIndex([amd64, arm64]) })
   await using here = await desk()
   const first = await pullImage(here.store, `${registry.host}/app:1`, quick)
