@@ -134,8 +134,10 @@ async function openArchive(store: Store, path: string, options: ImportOptions): 
 
 function needed(archive: Archive, name: string, path: string): Buffer {
   const bytes = archive.text(name)
-  if (bytes === undefined) throw new StrakeError('image_invalid', `${path} is not an image archive of this kind: it has no ${name}`)
-  return bytes
+  if (bytes !== undefined) return bytes
+  throw new StrakeError('image_invalid', `${path} is not an image archive of this kind: it has no ${name}`, {
+    hint: 'if it is the tar of a root file system: images.import(path), or image(path)',
+  })
 }
 
 async function kindOfPath(path: string): Promise<'file' | 'directory'> {

@@ -25,6 +25,15 @@ test('a file that is no archive at all is said to be none', async () => {
   }
 })
 
+test('a tar of a root file system is no archive of images: what takes it is named', async () => {
+  await using place = await bench()
+  const path = join(place.path, 'rootfs.tar')
+  writeFileSync(path, tar(file('etc', 'x')))
+  const error = await loadImages(place.store, path).catch((reason) => reason)
+  assert.is(error.code, 'image_invalid')
+  assert.match(error.hint, 'images.import(path)')
+})
+
 const bad: readonly [string, (path: string) => Promise<ImageSource>, string][] = [
   ['a path with nothing there', async (path) => ({ kind: 'rootfs', path: join(path, 'no') }), 'image_not_found'],
   ['a directory that is no layout', async (path) => ({ kind: 'layout', path }), 'image_not_found'],

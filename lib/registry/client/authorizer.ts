@@ -61,7 +61,8 @@ export class Authorizer {
     this.#challenge = challenge
     const { credentials, problems } = await this.#credentials()
     if (challenge.scheme === 'basic') {
-      if (credentials?.kind !== 'basic') throw this.#unknown(problems)
+      if (credentials !== undefined && credentials.kind !== 'basic') throw this.#noPassword()
+      if (credentials === undefined) throw this.#unknown(problems)
       const header = basic(credentials)
       return header === said ? undefined : header
     }
@@ -93,6 +94,14 @@ export class Authorizer {
       hint: problemHint(problems) ?? `give { auth: { username, password } }, or docker login ${base.host}`,
       cause: problems[0],
       details: { host: base.host },
+    })
+  }
+
+  #noPassword(): StrakeError {
+    const { host } = this.#options.base
+    return new StrakeError('registry_unauthorized', `${host} takes a user name and a password (Basic), and there is only a token for it`, {
+      hint: `a token is for registries that take one (Bearer); here give { auth: { username, password } }, or docker login ${host}`,
+      details: { host },
     })
   }
 

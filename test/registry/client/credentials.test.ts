@@ -81,6 +81,15 @@ test('basic: without credentials, and with wrong ones, it is registry_unauthoriz
   }
 })
 
+test('basic: a token is said to be of no use there, and what is', async () => {
+  await using registry = await pretend({ 'app:1': amd64 }, { trick: wantsBasic })
+  await using here = await desk()
+  const error = await failure(pullImage(here.store, `${registry.host}/app:1`, { ...quick, auth: { token: 'x' } }))
+  assert.is(error.code, 'registry_unauthorized')
+  assert.match(error.message, 'takes a user name and a password (Basic), and there is only a token')
+  assert.match(error.hint ?? '', 'a token is for registries that take one (Bearer)')
+})
+
 test('token: one for the whole pull, for scope and service, by the credentials given', async () => {
   await using registry = await pretend({ 'org/app:1': amd64 })
   registry.tricks.push(wantsToken(() => registry.host))
