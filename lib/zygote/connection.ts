@@ -65,6 +65,9 @@ function readWhole(fd: number, length: number): Buffer {
 
 const readable = 1
 const writable = 2
+const killSignal = 9
+/** Milliseconds that a child has to end after SIGKILL before its agent is continued. */
+const killPatience = 1000
 
 /** The owner's end of an agent's socket. It keeps the event loop alive only while something is awaited. */
 export class Connection implements Agent {
@@ -75,6 +78,9 @@ export class Connection implements Agent {
   readonly #children = new Map<number, ChildState>()
   /** Children that do not keep the event loop alive. */
   readonly #background = new Set<number>()
+  /** Children that were sent SIGKILL. */
+  readonly #killed = new Set<number>()
+  #killTimer: NodeJS.Timeout | undefined
   readonly #outbox: Outbox
   readonly #slots = new SlotTable()
   #nextId = 1
@@ -188,6 +194,23 @@ export class Connection implements Agent {
     const payload = Buffer.alloc(4)
     payload.writeInt32LE(signal, 0)
     this.#send(requests.kill, id, payload, {}, {})
+    if (signal !== killSignal) return
+    this.#killed.add(id)
+    this.#killTimer ??= setTimeout(() => this.#continue(), killPatience).unref()
+  }
+
+  /** Somebody may have stopped the agent (SIGSTOP): it would neither kill its children nor tell of their end, however long one waits. */
+  #continue(): void {
+    this.#killTimer = undefined
+    if (!this.#isOpen || this.#pid <= 0) return
+    for (const id of this.#killed) if (!this.#children.has(id)) this.#killed.delete(id)
+    if (this.#killed.size === 0) return
+    try {
+      process.kill(this.#pid, 'SIGCONT')
+    } catch {
+      // It has ended, which its socket tells.
+    }
+    this.#killTimer = setTimeout(() => this.#continue(), killPatience).unref()
   }
 
   #send(type: number, id: number, payload: Uint8Array, given: GivenFds, options: RequestOptions, onSent?: () => void): void {
@@ -319,6 +342,7 @@ export class Connection implements Agent {
     closeFd(this.#channel)
     this.#rejectHello(error)
     this.#outbox.close(errnoNumbers.EPIPE)
+    clearTimeout(this.#killTimer)
     for (const run of this.#runs.values()) run.reject(error)
     this.#runs.clear()
     for (const child of this.#children.values()) child.end(lostExit)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { currentRuntime } from '../../lib/containers/index.ts'
 import { type Image, image } from '../../lib/index.ts'
@@ -71,6 +72,29 @@ test('a zygote killed during starts: each ends or fails by name, nothing hangs, 
   // One more than before: what the pool of the last zygote holds may differ by that.
   await assertNoMoreFds(before + 1)
   assert.equal(await settled(containerDirectories, (found) => found.length === 0), [])
+})
+
+test('a timeout, a kill and a removal hold though somebody has stopped the zygote: it is continued to carry them out', async () => {
+  const { agent } = await (await currentRuntime()).zygote()
+  const stop = async (): Promise<void> => {
+    process.kill(agent.pid, 'SIGSTOP')
+    await settled(
+      () => /^State:\tT/m.test(readFileSync(`/proc/${agent.pid}/status`, 'utf8')),
+      (isStopped) => isStopped,
+    )
+  }
+  const running = built.exec(['sleep', '1000'], { timeout: 2000 })
+  await running.started
+  await stop()
+  const { signal, timedOut } = await running
+  assert.equal([signal, timedOut], ['SIGKILL', true])
+  await stop()
+  assert.is((await built.exec(['sleep', '1000'], { timeout: 50 })).timedOut, true)
+  const container = await built.start({ cmd: ['sleep', '1000'] })
+  await stop()
+  await container.remove()
+  assert.is(container.state, 'removed')
+  assert.is((await (await currentRuntime()).zygote()).agent.pid, agent.pid)
 })
 
 test.run()
