@@ -1,6 +1,6 @@
-import { StrakeError } from '../errors/index.ts'
+import { isRecord, StrakeError } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
-import { chainId, diffLayer, type SnapshotOptions, sourceDateEpoch } from '../layers/index.ts'
+import { chainId, defaultLimits, diffLayer, type SnapshotOptions, sourceDateEpoch } from '../layers/index.ts'
 import { freshUpper, overlayOps } from '../rootfs/index.ts'
 import type { Descriptor, Digest } from '../store/index.ts'
 import { layout, type Op } from '../sys/index.ts'
@@ -41,6 +41,19 @@ interface CommitOptions {
   readonly keeps?: boolean
 }
 
+/** A directory so deep that the kernel takes its path in no call, as a process can make one step by step: no layer can hold it. */
+function tooDeep(error: unknown): unknown {
+  const { errno, arguments: asked } = (error instanceof StrakeError && error.details) || {}
+  if (errno !== 'ENAMETOOLONG' || !isRecord(asked)) return error
+  const path = String(asked.path)
+  const maximum = defaultLimits.pathBytes
+  return new StrakeError('limit_exceeded', `${path.slice(0, 100)}… is too deep for a layer: its path has more than ${maximum} bytes`, {
+    hint: 'remove it, or make it less deep: Linux takes no longer path in one call (PATH_MAX)',
+    cause: error,
+    details: { limit: 'pathBytes', maximum, path: path.slice(0, 200) },
+  })
+}
+
 /** Packs an upper into a blob and makes the directory itself the snapshot: nothing is unpacked again. */
 export async function commitUpper(
   runtime: Runtime,
@@ -53,6 +66,8 @@ export async function commitUpper(
   let layer: Awaited<ReturnType<typeof diffLayer>>
   try {
     layer = await diffLayer(runtime.store, agent, { ownership: ids.kind !== 'single', clampTime })
+  } catch (error) {
+    throw tooDeep(error)
   } finally {
     await agent.close()
   }

@@ -1,7 +1,7 @@
 import { StrakeError } from '../errors/index.ts'
 import { type ErrnoName, errnoName } from './errno.ts'
 import { flatten, formatOp } from './format.ts'
-import type { Op } from './ops.gen.ts'
+import { type Op, opDefinitions } from './ops.gen.ts'
 import { generalWords, reasons } from './reasons.ts'
 
 const fewFiles = 'Raise the limit of open files: ulimit -n (`await doctor()` tells how for good).'
@@ -40,6 +40,17 @@ function withoutValues(op: Op): Op {
   return { ...op, env: op.env.map(nameOnly) }
 }
 
+/** The fields of an op as whoever prints the error can read them: paths that were given as bytes are text, and what was nested is counted. */
+function readable(op: Op): Readonly<Record<string, unknown>> {
+  const { fields } = opDefinitions[op.op]
+  const isPath = (name: string): boolean => fields.some((field) => field.name === name && field.type === 'path')
+  const shown = (name: string, value: unknown): unknown => {
+    if (value instanceof Uint8Array) return isPath(name) ? Buffer.from(value).toString('utf8') : `<${value.length} bytes>`
+    return name === 'ops' && Array.isArray(value) ? `<${value.length} ops>` : value
+  }
+  return Object.fromEntries(Object.entries(op).map(([name, value]) => [name, shown(name, value)]))
+}
+
 /**
  * The error for an op that failed: names it, its arguments and what errno means there. `index` counts every op of the
  * program in order, those inside a `fork` after it; one that is out of range stands for the clone3(2) before all ops.
@@ -62,6 +73,6 @@ export function kernelRefused(ops: readonly Op[], index: number, errno: number):
   const code = isLimit ? 'limit_exceeded' : 'kernel_refused'
   return new StrakeError(code, `${short}: ${name}, ${meaning}.`, {
     hint,
-    details: { op: failed?.op ?? 'clone3', index, errno: name, ...(failed ? { arguments: failed } : {}) },
+    details: { op: failed?.op ?? 'clone3', index, errno: name, ...(failed ? { arguments: readable(failed) } : {}) },
   })
 }

@@ -30,7 +30,7 @@ function formatValue(value: unknown, type: FieldType, set?: FlagSet): string {
   if (typeof value === 'number') return set ? formatFlags(set, value) : String(value)
   if (typeof value === 'string') return JSON.stringify(value.length > longText ? `${value.slice(0, longText)}…` : value)
   if (value instanceof Uint8Array)
-    return type === 'path' ? formatValue(Buffer.from(value).toString('latin1'), type) : `<${value.length} bytes>`
+    return type === 'path' ? formatValue(Buffer.from(value).toString('utf8'), type) : `<${value.length} bytes>`
   if (Array.isArray(value)) return `[${value.map((each) => formatValue(each, type)).join(', ')}]`
   return String(value)
 }
