@@ -52,6 +52,7 @@ export const store = {
    */
   async prune(options: PruneOptions = {}): Promise<Pruned> {
     const { runtime, agentFor } = await opened()
+    await runtime.cgroups.sweep()
     return await pruneStore(runtime.store, agentFor, options)
   },
   /**
