@@ -13,7 +13,7 @@ export interface BuildErrorOptions<State> extends StrakeErrorOptions {
  * try {
  *   await app.build()
  * } catch (error) {
- *   if (error instanceof BuildError) await using container = await error.state.start({ cmd: ['sh'] })
+ *   if (error instanceof BuildError) await using container = await error.state.start()
  * }
  */
 export class BuildError<State> extends StrakeError {

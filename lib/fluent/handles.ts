@@ -1,5 +1,6 @@
 import {
   type ContainerOptions,
+  checkStartOptions,
   currentRuntime,
   execInImage,
   imagePlan,
@@ -168,6 +169,23 @@ export class Image {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     const name = this.tags.length > 0 ? `${this.tags.join(', ')} ` : ''
     return `Image { ${name}${this.digest.slice(0, 19)}, ${this.layers.length} layer${this.layers.length === 1 ? '' : 's'}, ${megabytes(this.size)} }`
+  }
+}
+
+/**
+ * The image before the step that a build failed with, to start and look around in: where it says nothing of what it runs, that is `/bin/sh`, as of
+ * `image('host')`, and what reads its stdin, as a shell does, waits there until it is told more.
+ */
+export class FailedState extends Image {
+  override async start(options: StartOptions = {}): Promise<Container> {
+    checkStartOptions(options)
+    const { Entrypoint = [], Cmd = [] } = this.config
+    const isSilent = options.cmd === undefined && options.entrypoint === undefined && Entrypoint.length + Cmd.length === 0
+    return await super.start({
+      ...options,
+      ...(isSilent ? { cmd: ['/bin/sh'] } : {}),
+      ...(options.stdin === undefined && !options.tty ? { stdin: 'pipe' } : {}),
+    })
   }
 }
 

@@ -48,7 +48,7 @@ import { invalidOption, kindOfValue } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 import type { SignalName } from '../zygote/index.ts'
-import { type Container, Image, type PlanOptions } from './handles.ts'
+import { type Container, FailedState, Image, type PlanOptions } from './handles.ts'
 import { type Shown, shownBuild } from './progress/index.ts'
 
 /** How an image is built. */
@@ -229,7 +229,7 @@ export class ImageBuilder {
     } catch (error) {
       if (!(error instanceof BuildError)) throw error
       const { hint, cause, details } = error
-      throw new BuildError(error.reason, { state: new Image(error.state as ImageData), hint, cause, details })
+      throw new BuildError(error.reason, { state: new FailedState(error.state as ImageData), hint, cause, details })
     }
   }
 
