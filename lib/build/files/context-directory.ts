@@ -28,6 +28,7 @@ import {
   type SourceMatch,
   textPath,
 } from './entry.ts'
+import { isSocket, kindOf } from './host-kind.ts'
 import { isPattern, matcher } from './pattern.ts'
 
 const maxLinks = 40
@@ -35,23 +36,6 @@ const pieceSize = 256 * 1024
 /** Directory entries between two turns of the event loop. */
 const entriesPerTurn = 200
 const noXattrs: ReadonlyMap<string, Buffer> = new Map()
-
-function kindOf({ mode }: FileIdentity): EntryKind | undefined {
-  switch (mode & constants.S_IFMT) {
-    case constants.S_IFREG:
-      return 'file'
-    case constants.S_IFDIR:
-      return 'directory'
-    case constants.S_IFLNK:
-      return 'link'
-    default:
-      return undefined
-  }
-}
-
-function isSocket({ mode }: FileIdentity): boolean {
-  return (mode & constants.S_IFMT) === constants.S_IFSOCK
-}
 
 /**
  * The build context: a directory of this machine. A path is looked up with links followed inside the directory only; links
