@@ -117,24 +117,56 @@ long file_stat(const char *path, struct buffer *out) { return append_record(path
 
 static int is_dot(const char *name) { return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')); }
 
-long file_read_directory(const char *path, struct buffer *out) {
-  static uint8_t entries[DIRECTORY_BUFFER] __attribute__((aligned(8)));
+/* What getdents64(2) gave last. */
+static uint8_t directory_entries[DIRECTORY_BUFFER] __attribute__((aligned(8)));
+
+/* The working directory is `directory`: there is no llistxattrat(2) yet, and names are looked at from inside. 1: they took more than `most`. */
+static long read_records(long directory, size_t most, struct buffer *out) {
+  size_t start = out->length;
+  for (;;) {
+    long length = SYS3(getdents64, directory, directory_entries, sizeof directory_entries);
+    if (length <= 0) return length;
+    for (long at = 0; at < length;) {
+      struct directory_entry *entry = (struct directory_entry *)(directory_entries + at);
+      at += entry->length;
+      if (is_dot(entry->name)) continue;
+      long result = append_record(entry->name, entry->name, out);
+      if (result < 0) return result;
+      if (out->length - start > most) return 1;
+    }
+  }
+}
+
+static long read_names(long directory, struct buffer *out) {
+  int failed = append_u32(out, 0);
+  if (failed) return failed;
+  long result = SYS3(lseek, directory, 0, 0);
+  if (result < 0) return result;
+  for (;;) {
+    long length = SYS3(getdents64, directory, directory_entries, sizeof directory_entries);
+    if (length <= 0) return length;
+    for (long at = 0; at < length;) {
+      struct directory_entry *entry = (struct directory_entry *)(directory_entries + at);
+      at += entry->length;
+      if (is_dot(entry->name)) continue;
+      failed = buffer_append(out, entry->name, text_length(entry->name) + 1);
+      if (failed) return failed;
+    }
+  }
+}
+
+long file_list_directory(const char *path, size_t most, struct buffer *out) {
   long back = SYS3(openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (back < 0) return back;
   long directory = SYS3(openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   long result = directory;
   if (directory >= 0) {
-    /* There is no llistxattrat(2) yet: names are looked at from inside the directory. */
+    size_t start = out->length;
     result = SYS1(fchdir, directory);
-    while (result >= 0) {
-      long length = SYS3(getdents64, directory, entries, sizeof entries);
-      result = length;
-      if (length <= 0) break;
-      for (long at = 0; at < length && result >= 0;) {
-        struct directory_entry *entry = (struct directory_entry *)(entries + at);
-        if (!is_dot(entry->name)) result = append_record(entry->name, entry->name, out);
-        at += entry->length;
-      }
+    if (result >= 0) result = read_records(directory, most, out);
+    if (result > 0) {
+      out->length = start;
+      result = read_names(directory, out);
     }
     SYS1(close, directory);
   }
@@ -142,6 +174,8 @@ long file_read_directory(const char *path, struct buffer *out) {
   SYS1(close, back);
   return result < 0 ? result : 0;
 }
+
+long file_read_directory(const char *path, struct buffer *out) { return file_list_directory(path, SIZE_MAX, out); }
 
 static void number_name(char *to, uint64_t number) {
   const char prefix[] = ".strake-removed-";

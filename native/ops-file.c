@@ -4,16 +4,26 @@
 
 #include "fields.h"
 
+/* The length of bytes that follow stands before them. */
+static long result_ends(struct machine *machine, size_t length_at, long result) {
+  if (result < 0) return result;
+  uint32_t length = (uint32_t)(machine->results.length - length_at - sizeof length);
+  for (int byte = 0; byte < 4; byte += 1) machine->results.data[length_at + byte] = (uint8_t)(length >> (8 * byte));
+  return 0;
+}
+
 static long result_bytes(struct machine *machine, long (*produce)(const char *, struct buffer *), const char *path) {
   size_t length_at = machine->results.length;
   uint32_t length = 0;
   int failed = buffer_append(&machine->results, &length, sizeof length);
-  if (failed) return failed;
-  long result = produce(path, &machine->results);
-  if (result < 0) return result;
-  length = (uint32_t)(machine->results.length - length_at - sizeof length);
-  for (int byte = 0; byte < 4; byte += 1) machine->results.data[length_at + byte] = (uint8_t)(length >> (8 * byte));
-  return 0;
+  return failed ? failed : result_ends(machine, length_at, produce(path, &machine->results));
+}
+
+static long op_list_dir(struct machine *machine, const char *path, size_t most) {
+  size_t length_at = machine->results.length;
+  uint32_t length = 0;
+  int failed = buffer_append(&machine->results, &length, sizeof length);
+  return failed ? failed : result_ends(machine, length_at, file_list_directory(path, most, &machine->results));
 }
 
 static long op_sync_fs(const char *path) {
@@ -124,6 +134,11 @@ long run_file_op(struct machine *machine, uint16_t code, struct fields *fields) 
     case OP_READ_DIR: {
       const char *path = text(fields);
       return CHECKED(result_bytes(machine, file_read_directory, path));
+    }
+    case OP_LIST_DIR: {
+      const char *path = text(fields);
+      uint32_t most = u32(fields);
+      return CHECKED(op_list_dir(machine, path, most));
     }
     case OP_MAP_RING: {
       int fd = descriptor(fields);

@@ -41,7 +41,8 @@ static int is_tolerated(const struct op_header *header, long error) {
 static int empty_result(struct machine *machine, uint16_t code, size_t before) {
   uint64_t nothing = 0;
   machine->results.length = before;
-  if (code == OP_STAT || code == OP_READ_DIR) return buffer_append(&machine->results, &nothing, sizeof(uint32_t));
+  if (code == OP_STAT || code == OP_READ_DIR || code == OP_LIST_DIR)
+    return buffer_append(&machine->results, &nothing, sizeof(uint32_t));
   if (code == OP_WAIT_ID || code == OP_GET_PID) return buffer_append(&machine->results, &nothing, sizeof nothing);
   return 0;
 }

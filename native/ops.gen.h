@@ -76,7 +76,8 @@ enum strake_op {
   OP_OPEN_CHILD = 71,
   OP_MAP_RING = 72,
   OP_PUT = 73,
-  OP_COUNT = 74
+  OP_LIST_DIR = 74,
+  OP_COUNT = 75
 };
 
 #define STRAKE_OPS(X) \
@@ -152,7 +153,8 @@ enum strake_op {
   X(OP_USERNS, "userns", "str,str,u32,u64") \
   X(OP_OPEN_CHILD, "openChild", "u32,out") \
   X(OP_MAP_RING, "mapRing", "fd,u64") \
-  X(OP_PUT, "put", "path,u32,u32,u64,u64,u32,u64,u32,u32,u32,i64,u32")
+  X(OP_PUT, "put", "path,u32,u32,u64,u64,u32,u64,u32,u32,u32,i64,u32") \
+  X(OP_LIST_DIR, "listDir", "path,u32")
 
 #define STRAKE_FLAGS(X) \
   X(CLONE_VM, 256ULL) \

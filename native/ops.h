@@ -66,6 +66,8 @@ long write_all(int fd, const uint8_t *data, size_t length);
 long file_remove_tree(const char *path);
 long file_stat(const char *path, struct buffer *out);
 long file_read_directory(const char *path, struct buffer *out);
+/* The records where they take at most `most` bytes, else a u32 that is 0 and the names, each with its NUL. */
+long file_list_directory(const char *path, size_t most, struct buffer *out);
 long file_chmod(const char *path, uint32_t mode);
 
 /* put.c */

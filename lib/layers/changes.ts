@@ -1,8 +1,8 @@
 import { decodeRecords, type FileRecord, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
-import { walkTree } from './diff.ts'
 import { isDirectory, isOpaque, isWhiteout } from './lower.ts'
 import { type ByteString, fromByteString } from './names.ts'
+import { walkTree } from './walk-tree.ts'
 
 /** One path that differs from what lies below. */
 export interface FileChange {

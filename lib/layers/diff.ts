@@ -1,11 +1,12 @@
 import { closeFd } from '../../native/binding.ts'
 import { StrakeError } from '../errors/index.ts'
-import { decodeRecords, type FileRecord, flags, type Op } from '../sys/index.ts'
+import { type FileRecord, flags, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import { isDirectory, isOpaque, isWhiteout } from './lower.ts'
 import { type ByteString, fromByteString, refuseMarkerName, toByteString, whiteoutPrefix } from './names.ts'
 import { readOpenFile } from './open-file.ts'
 import type { LayerEntry } from './pack.ts'
+import { type Found, walkTree } from './walk-tree.ts'
 import { isOverlayMark, plainCapability } from './xattrs.ts'
 
 export interface DiffOptions {
@@ -23,12 +24,6 @@ const filesAtOnce = 48
 const entriesAtOnce = 1000
 /** Bytes up to which a file is read ahead. */
 const smallFile = 64 * 1024
-const directoriesAtOnce = 32
-
-interface Found {
-  readonly path: ByteString
-  readonly record: FileRecord
-}
 
 /**
  * What the upper directory of an overlay, the root of `agent`, says about the layers below it, as entries of a layer: sorted by path, a
@@ -38,7 +33,7 @@ interface Found {
  */
 export async function* diffEntries(agent: Agent, options: DiffOptions = {}): AsyncGenerator<LayerEntry, void, void> {
   const excluded = new Set((options.exclude ?? []).map((path) => toByteString(path).replace(/^\/+|\/+$/g, '')))
-  const links = new Map<string, ByteString>()
+  const links = new HardLinks()
   const waiting = new FileQueue(agent)
   try {
     for await (const found of walkTree(agent, excluded)) {
@@ -53,53 +48,28 @@ export async function* diffEntries(agent: Agent, options: DiffOptions = {}): Asy
   }
 }
 
-/** What is in the root of an agent: depth first, names in order of their bytes. */
-export async function* walkTree(agent: Agent, excluded: ReadonlySet<ByteString> = new Set()): AsyncGenerator<Found, void, void> {
-  const [root] = await readMany(agent, [''])
-  const stack = [childrenOf('', root ?? [], excluded)]
-  const read = new Map<ByteString, FileRecord[]>()
-  for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
-    const found = level.pop()
-    if (found === undefined) {
-      stack.pop()
-      continue
+/** The first path of each file of which further ones are to come. */
+class HardLinks {
+  readonly #known = new Map<string, { readonly path: ByteString; left: number }>()
+
+  /** Of a file with more than one link; undefined if it is this one. */
+  firstOf({ dev, ino, nlink }: FileRecord, path: ByteString): ByteString | undefined {
+    const identity = `${dev}:${ino}`
+    const known = this.#known.get(identity)
+    if (known === undefined) {
+      this.#known.set(identity, { path, left: nlink - 1 })
+      return undefined
     }
-    yield found
-    if (!isDirectory(found.record)) continue
-    if (!read.has(found.path)) {
-      // Its siblings come next: one request reads many of them.
-      const ahead = [found, ...level.filter(({ record }) => isDirectory(record)).slice(-(directoriesAtOnce - 1))]
-      const lists = await readMany(
-        agent,
-        ahead.map(({ path }) => path),
-      )
-      for (const [index, { path }] of ahead.entries()) read.set(path, lists[index] ?? [])
-    }
-    stack.push(childrenOf(found.path, read.get(found.path) ?? [], excluded))
-    read.delete(found.path)
+    known.left -= 1
+    if (known.left === 0) this.#known.delete(identity)
+    return known.path
   }
-}
-
-/** In reverse, so that `pop` gives the first. */
-function childrenOf(directory: ByteString, records: readonly FileRecord[], excluded: ReadonlySet<ByteString>): Found[] {
-  return records
-    .map((record) => {
-      const name = record.name.toString('latin1')
-      return { path: directory === '' ? name : `${directory}/${name}`, record }
-    })
-    .filter(({ path }) => !excluded.has(path))
-    .sort((one, other) => (one.path < other.path ? 1 : -1))
-}
-
-async function readMany(agent: Agent, paths: readonly ByteString[]): Promise<FileRecord[][]> {
-  const { results } = await agent.run(paths.map((path): Op => ({ op: 'readDir', path: fromByteString(`/${path}`) })))
-  return results.map((result) => (result instanceof Uint8Array ? decodeRecords(result) : []))
 }
 
 /** `file` is the path to read the content from. */
 function* entriesOf(
   found: Found,
-  links: Map<string, ByteString>,
+  links: HardLinks,
   { ownership = true, whiteouts = true }: DiffOptions,
 ): Generator<{ entry: LayerEntry; file?: ByteString }> {
   const { path, record } = found
@@ -123,14 +93,10 @@ function* entriesOf(
       yield { entry: { path: fromByteString(`${path}/.wh..wh..opq`), type: 'file', content: Buffer.alloc(0) } }
     return
   }
-  if (record.nlink > 1) {
-    const identity = `${record.dev}:${record.ino}`
-    const first = links.get(identity)
-    if (first !== undefined) {
-      yield { entry: { ...common, type: 'link', linkPath: fromByteString(first), xattrs: new Map() } }
-      return
-    }
-    links.set(identity, path)
+  const first = record.nlink > 1 ? links.firstOf(record, path) : undefined
+  if (first !== undefined) {
+    yield { entry: { ...common, type: 'link', linkPath: fromByteString(first), xattrs: new Map() } }
+    return
   }
   switch (record.mode & 0o170000) {
     case 0o100000:

@@ -56,6 +56,7 @@ const unfitNames = [
   'fork',
   'mapRing',
   'put',
+  'listDir',
 ] as const satisfies readonly Name[]
 const unfit: ReadonlySet<Name> = new Set(unfitNames)
 type Unfit = (typeof unfitNames)[number]

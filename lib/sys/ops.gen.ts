@@ -581,6 +581,13 @@ export interface PutOp extends Tolerant {
   readonly mtimeNsec: number
 }
 
+/** As `readDir` where the records take at most `most` bytes. Of a larger directory only the names: a u32 that is 0, then each name and a NUL. See getdents64(2). */
+export interface ListDirOp extends Tolerant {
+  readonly op: 'listDir'
+  readonly path: string | Uint8Array
+  readonly most: number
+}
+
 export type Op =
   | UnshareOp
   | SetnsOp
@@ -655,6 +662,7 @@ export type Op =
   | OpenChildOp
   | MapRingOp
   | PutOp
+  | ListDirOp
 
 export type FieldType = 'u32' | 'u64' | 'i32' | 'i64' | 'str' | 'path' | 'strs' | 'bytes' | 'u32s' | 'fd' | 'out' | 'ops'
 
@@ -747,6 +755,7 @@ export const opDefinitions: Readonly<Record<Op['op'], OpDefinition>> = {
   openChild: { code: 71, fields: [{ name: 'child', type: 'u32' }, { name: 'out', type: 'out' }], man: 'pidfd_open(2)' },
   mapRing: { code: 72, fields: [{ name: 'fd', type: 'fd' }, { name: 'length', type: 'u64' }], man: 'mmap(2)' },
   put: { code: 73, fields: [{ name: 'path', type: 'path' }, { name: 'begins', type: 'u32' }, { name: 'ends', type: 'u32' }, { name: 'at', type: 'u64' }, { name: 'offset', type: 'u64' }, { name: 'length', type: 'u32' }, { name: 'size', type: 'u64' }, { name: 'mode', type: 'u32' }, { name: 'uid', type: 'u32' }, { name: 'gid', type: 'u32' }, { name: 'mtimeSec', type: 'i64' }, { name: 'mtimeNsec', type: 'u32' }], man: 'openat(2), pwrite(2)' },
+  listDir: { code: 74, fields: [{ name: 'path', type: 'path' }, { name: 'most', type: 'u32' }], man: 'getdents64(2)', result: 'bytes' },
 }
 
 export type FlagSet = 'CLONE' | 'MS' | 'MNT' | 'FSOPEN' | 'FSCONFIG' | 'FSMOUNT' | 'MOUNT_ATTR' | 'OPEN_TREE' | 'MOVE_MOUNT' | 'RESOLVE' | 'AT' | 'O' | 'CLOSE_RANGE' | 'SECBIT' | 'SECCOMP' | 'RLIMIT' | 'RENAME' | 'W' | 'S' | 'CAP'
