@@ -241,9 +241,10 @@ test('proxies are there without ARG, and not in the history', async () => {
 })
 
 test('what is wrong with a value that only the build knows is told by the build, with its place', async () => {
-  for (const text of ['FROM with-env\n\n  EXPOSE $BASE\n', 'FROM with-env\n\n  ENV X="${BASE:+${NOT:?is needed}}"\n']) {
-    const error = await outcome(text).catch((each: unknown) => each)
-    assert.equal([(error as { code: string }).code, (error as { details: object }).details], ['dockerfile_invalid', { line: 3, column: 3 }])
+  for (const step of ['EXPOSE $BASE', 'ENV X="${BASE:+${NOT:?is needed}}"']) {
+    const error = await outcome(`FROM with-env\n\n  ${step}\n`).catch((each: unknown) => each)
+    const { code, details } = error as { code: string; details: object }
+    assert.equal([code, details], ['dockerfile_invalid', { line: 3, column: 3, step }])
   }
 })
 
