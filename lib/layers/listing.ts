@@ -17,35 +17,22 @@ export interface Listing {
 const largestWhole = 256 * 1024
 const entriesAtOnce = 1000
 
-/** Reads directories of an agent's root by one request. With `isChanging` what has gone meanwhile has no entries, or is none. */
-export async function listDirectories(
-  agent: Agent,
-  paths: readonly ByteString[],
-  { isChanging = false }: { readonly isChanging?: boolean } = {},
-): Promise<Listing[]> {
-  const tolerate = isChanging ? (['ENOENT', 'ENOTDIR'] as const) : []
-  const { results } = await agent.run(
-    paths.map((path): Op => ({ op: 'listDir', path: fromByteString(`/${path}`), most: largestWhole, tolerate })),
-  )
+/** Reads directories of an agent's root by one request. */
+export async function listDirectories(agent: Agent, paths: readonly ByteString[]): Promise<Listing[]> {
+  const { results } = await agent.run(paths.map((path): Op => ({ op: 'listDir', path: fromByteString(`/${path}`), most: largestWhole })))
   return paths.map((path, index) => {
     const result = results[index]
     const bytes = result instanceof Uint8Array ? Buffer.from(result.buffer, result.byteOffset, result.byteLength) : Buffer.alloc(0)
     // No file has the mode 0.
     return bytes.length >= 4 && bytes.readUInt32LE(0) === 0
-      ? new LargeListing(new NameList(bytes.subarray(4)), (names) => lookAt(agent, path, names, tolerate))
+      ? new LargeListing(new NameList(bytes.subarray(4)), (names) => lookAt(agent, path, names))
       : new WholeListing(bytes)
   })
 }
 
-async function lookAt(
-  agent: Agent,
-  directory: ByteString,
-  names: readonly ByteString[],
-  tolerate: NonNullable<Op['tolerate']>,
-): Promise<Listed[]> {
-  const { results } = await agent.run(
-    names.map((name): Op => ({ op: 'stat', path: fromByteString(directory === '' ? `/${name}` : `/${directory}/${name}`), tolerate })),
-  )
+async function lookAt(agent: Agent, directory: ByteString, names: readonly ByteString[]): Promise<Listed[]> {
+  const start = directory === '' ? '/' : `/${directory}/`
+  const { results } = await agent.run(names.map((name): Op => ({ op: 'stat', path: fromByteString(`${start}${name}`) })))
   return names.flatMap((name, index) => {
     const result = results[index]
     const [record] = result instanceof Uint8Array ? decodeRecords(result) : []
