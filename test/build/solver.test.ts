@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { BuildError, type BuildEvent, type BuildOptions, buildImage, defaultPath, type Step } from '../../lib/build/index.ts'
@@ -388,15 +388,5 @@ test('an image that is only named stays the image it was', () =>
     assert.is(named.digest, built.digest)
     assert.equal(named.tags, ['a:latest', 'b:latest'])
   }))
-
-test('a builder is a value: every verb gives another one', () => {
-  const base = scratch.run('one')
-  const one = base.run('two')
-  const other = base.with((each) => each.env({ A: '1' }))
-  assert.equal([base.steps.length, one.steps.length, other.steps.length], [2, 3, 3])
-  assert.is(String(other), 'FROM scratch\nRUN one\nENV A=1')
-  assert.throws(() => (base.steps as Step[]).push(base.steps[0]!))
-  assert.ok(existsSync('.'))
-})
 
 test.run()

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import * as assert from 'uvu/assert'
+import type { Step } from '../../../lib/build/index.ts'
 import { addStep } from '../../../lib/build/steps/add.ts'
 import { copyStep } from '../../../lib/build/steps/copy.ts'
 import { baseOf } from '../../../lib/build/steps/from.ts'
@@ -16,6 +17,7 @@ import {
   userStep,
 } from '../../../lib/build/steps/settings.ts'
 import type { StrakeError } from '../../../lib/errors/error.ts'
+import { image } from '../../../lib/fluent/image-builder.ts'
 import { test } from '../../support/uvu.ts'
 
 /** Asserts that `work` throws a StrakeError of this code whose details name the argument. */
@@ -254,6 +256,15 @@ test('a step cannot be changed', () => {
   assert.throws(() => {
     ;(step.variables as Record<string, string>).A = '2'
   })
+})
+
+test('a builder is a value: every verb gives another one', () => {
+  const base = image('scratch').run('one')
+  const one = base.run('two')
+  const other = base.with((each) => each.env({ A: '1' }))
+  assert.equal([base.steps.length, one.steps.length, other.steps.length], [2, 3, 3])
+  assert.is(String(other), 'FROM scratch\nRUN one\nENV A=1')
+  assert.throws(() => (base.steps as Step[]).push(base.steps[0]!))
 })
 
 test.run()
