@@ -77,6 +77,8 @@ export class EarlierLayer {
    */
   async *pack(entries: AsyncIterable<LayerEntry> | Iterable<LayerEntry>, options: PackOptions, packed: Packed[]): AsyncGenerator<Buffer> {
     const out = new Gatherer()
+    // One beyond what is kept says that it is too many.
+    const note = (each: Packed): void => void (packed.length <= mostEntries && packed.push(each))
     await using blob = this.#digest && (await EarlierBlob.open(this.#store.blobs.path(this.#digest), this.#digest))
     // What was taken over and is not read yet; nothing while there is something in `out`.
     let start = 0
@@ -91,7 +93,7 @@ export class EarlierLayer {
           start = place.at
         }
         end = place.at + place.length
-        packed.push({ line, length: place.length })
+        note({ line, length: place.length })
         continue
       }
       if (blob) yield* blob.range(start, end)
@@ -99,7 +101,7 @@ export class EarlierLayer {
       const before = out.total
       const rest = addEntry(out, entry, options)
       if (rest) yield* rest
-      packed.push({ line: line ?? '', length: out.total - before })
+      note({ line: line ?? '', length: out.total - before })
       if (out.isFull) yield out.take()
     }
     if (blob) yield* blob.range(start, end)
