@@ -219,7 +219,7 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
       for (const each of planned.leftOut ?? []) context.onNotice?.(each)
       const { signal } = options
       if (link) return await addedLayer(entriesOf(step, planned, input, linkTarget(step, workdir), context))
-      const layer = await runtime.openLayer(snapshotsOf(stage), { signal })
+      const layer = await runtime.openLayer(snapshotsOf(stage), { signal, scaffold: false })
       try {
         const agent = await layer.agent()
         const target = await lookAt(step, new RootPaths(agent), workdir)

@@ -86,7 +86,7 @@ export async function prepareCopy(step: CopyStep, stage: Stage, context: BuildCo
         const [planned, source] = [await input.planned(), await input.source()]
         return await layerOf(() => fileEntries(planned, source, place, context), stage, context, knownBy(source))
       }
-      const layer = await runtime.openLayer(snapshotsOf(stage), { signal: options.signal })
+      const layer = await runtime.openLayer(snapshotsOf(stage), { signal: options.signal, scaffold: false })
       try {
         const agent = await layer.agent()
         const owner = step.chown === undefined ? undefined : await lookUpOwner(new RootPaths(agent), step.chown)

@@ -18,7 +18,7 @@ export function prepareWorkdir(path: string, stage: Stage, context: BuildContext
       yield { kind: 'workdir', path, ...(user === '' ? {} : { user }) }
     },
     async carryOut() {
-      const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal: context.options.signal })
+      const layer = await context.runtime.openLayer(snapshotsOf(stage), { signal: context.options.signal, scaffold: false })
       try {
         const { canChown } = context.runtime
         const paths = new RootPaths(await layer.agent())

@@ -100,7 +100,7 @@ export class LayerInProgress {
 
   constructor(runtime: Runtime, lowers: readonly Digest[], options: LayerOptions = {}) {
     this.#options = options
-    this.#hasScaffold = options.scaffold !== false || lowers.length === 0
+    this.#hasScaffold = options.scaffold !== false
     this.#runtime = runtime
     this.#lowers = lowers
     this.#directory = runtime.newDirectory()
@@ -128,10 +128,13 @@ export class LayerInProgress {
     const { zygotePath } = this.#nextDirectory()
     const { upper, ops } = freshUpper(zygotePath)
     const work = `${zygotePath}/work${this.#mounts}`
+    const layers = layerPaths(this.#lowers)
+    // An overlay has one lower at least.
+    const lowers = layers.length === 0 && !this.#hasScaffold ? [layout.empty] : layers
     const mounts: Op[] = [
       ...ops,
       { op: 'mkdir', path: work, mode: 0o700 },
-      ...overlayOps({ lowers: layerPaths(this.#lowers), upper, work, volatile: true, scaffold: this.#hasScaffold && layout.buildScaffold }),
+      ...overlayOps({ lowers, upper, work, volatile: true, scaffold: this.#hasScaffold && layout.buildScaffold }),
     ]
     return confined(await this.#runtime.zygote(), mounts)
   }
