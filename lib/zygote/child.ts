@@ -93,6 +93,9 @@ export class ChildState implements Child {
     if (before === 'starting') {
       this.#rejectStarted(
         new StrakeError(exit.lost ? 'zygote_lost' : 'process_failed', 'The process ended before its command was started.', {
+          hint: exit.lost
+            ? undefined
+            : 'It could not tell why: a seccomp profile may forbid what a start needs (sendmsg, execve), or the kernel had no memory.',
           details: { exitCode: exit.exitCode, signal: exit.signal },
         }),
       )

@@ -144,9 +144,10 @@ for (const user of ['0:0', '65534:65534']) {
 
 test('without a cgroup, a bomb of processes in one container takes none from another, nor can it start more by an exec', async () => {
   await withoutCgroups(async () => {
-    // A shell that cannot fork ends: the bomb may put itself out, and what it filled must still be there to be counted.
+    // A shell that cannot fork ends: the bomb may put itself out, and what it filled must still be there to be counted; so must the main process.
     const again = '(while :; do (f) 2>/dev/null; sleep 0.05; done) &'
-    await using bomb = await built.start({ cmd: ['sh', '-c', `f() { f | f & }; ${again} ${again} ${again} exec sleep 600`], pids: 24 })
+    const script = `f() { f | f & }; (sleep 0.1; ${again} ${again} ${again} wait) & exec sleep 600`
+    await using bomb = await built.start({ cmd: ['sh', '-c', script], pids: 24 })
     await using calm = await built.start({ cmd: ['sleep', '600'], pids: 24 })
     await delay(200)
     for (let round = 0; round < 5; round += 1) {
