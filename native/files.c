@@ -120,39 +120,43 @@ static int is_dot(const char *name) { return name[0] == '.' && (name[1] == '\0' 
 /* What getdents64(2) gave last. */
 static uint8_t directory_entries[DIRECTORY_BUFFER] __attribute__((aligned(8)));
 
-/* The working directory is `directory`: there is no llistxattrat(2) yet, and names are looked at from inside. 1: they took more than `most`. */
-static long read_records(long directory, size_t most, struct buffer *out) {
-  size_t start = out->length;
+struct listing {
+  struct buffer *out;
+  size_t start;
+  size_t most; /* bytes of records */
+};
+
+typedef long (*entry_function)(const struct listing *listing, const char *name);
+
+/* Calls `take` with each name until it gives another number than 0, which is then the result. */
+static long each_entry(long directory, entry_function take, const struct listing *listing) {
   for (;;) {
     long length = SYS3(getdents64, directory, directory_entries, sizeof directory_entries);
     if (length <= 0) return length;
     for (long at = 0; at < length;) {
       struct directory_entry *entry = (struct directory_entry *)(directory_entries + at);
       at += entry->length;
-      if (is_dot(entry->name)) continue;
-      long result = append_record(entry->name, entry->name, out);
-      if (result < 0) return result;
-      if (out->length - start > most) return 1;
+      long result = is_dot(entry->name) ? 0 : take(listing, entry->name);
+      if (result != 0) return result;
     }
   }
 }
 
-static long read_names(long directory, struct buffer *out) {
-  int failed = append_u32(out, 0);
+/* The working directory is that of the name: there is no llistxattrat(2) yet, and names are looked at from inside. 1: they took more than `most`. */
+static long take_record(const struct listing *listing, const char *name) {
+  long result = append_record(name, name, listing->out);
+  return result == 0 && listing->out->length - listing->start > listing->most ? 1 : result;
+}
+
+static long take_name(const struct listing *listing, const char *name) {
+  return buffer_append(listing->out, name, text_length(name) + 1);
+}
+
+static long read_names(long directory, const struct listing *listing) {
+  int failed = append_u32(listing->out, 0);
   if (failed) return failed;
   long result = SYS3(lseek, directory, 0, 0);
-  if (result < 0) return result;
-  for (;;) {
-    long length = SYS3(getdents64, directory, directory_entries, sizeof directory_entries);
-    if (length <= 0) return length;
-    for (long at = 0; at < length;) {
-      struct directory_entry *entry = (struct directory_entry *)(directory_entries + at);
-      at += entry->length;
-      if (is_dot(entry->name)) continue;
-      failed = buffer_append(out, entry->name, text_length(entry->name) + 1);
-      if (failed) return failed;
-    }
-  }
+  return result < 0 ? result : each_entry(directory, take_name, listing);
 }
 
 long file_list_directory(const char *path, size_t most, struct buffer *out) {
@@ -161,12 +165,12 @@ long file_list_directory(const char *path, size_t most, struct buffer *out) {
   long directory = SYS3(openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   long result = directory;
   if (directory >= 0) {
-    size_t start = out->length;
+    struct listing listing = {.out = out, .start = out->length, .most = most};
     result = SYS1(fchdir, directory);
-    if (result >= 0) result = read_records(directory, most, out);
+    if (result >= 0) result = each_entry(directory, take_record, &listing);
     if (result > 0) {
-      out->length = start;
-      result = read_names(directory, out);
+      out->length = listing.start;
+      result = read_names(directory, &listing);
     }
     SYS1(close, directory);
   }
