@@ -25,6 +25,7 @@ async function started(cmd: readonly string[], options: { memory?: string } = {}
 /** A pause between two looks at what it counts: the same number, and more once it goes on. */
 async function assertPauses(container: Container): Promise<void> {
   const count = () => container.fs.readFile('/count', 'utf8')
+  while (!(await container.fs.list('/')).some(({ name }) => name === 'count')) await sleep(5)
   for (let time = 0; time < times; time += 1) {
     await sleep(time)
     await container.pause()
@@ -65,7 +66,6 @@ test('threads that spawn by posix_spawn(3), and in a command that came later, st
   await idle.fs.writeFile('/spawner', readFileSync(program), { mode: 0o755 })
   const later = idle.exec(['/spawner'])
   await later.started
-  while (!(await idle.fs.list('/')).some(({ name }) => name === 'count')) await sleep(5)
   await assertPauses(idle)
   const kept = await idle.snapshot()
   await using container = await kept.start({ cmd: ['/spawner'] })
