@@ -1,16 +1,23 @@
 // `node bench/build.mjs [--rounds=3] [--json=FILE]`: builds of one Dockerfile beside docker's (the classic builder of a dockerd of its own: Debian's client has no buildx; as root only) and podman's,
-// alternating, all on the same disk. Ours in this process, theirs by their commands; every cold build is of steps that nobody has seen.
-import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { loadavg, tmpdir } from 'node:os'
+// alternating; as root each has a disk of its own (disks.mjs). Ours in this process, theirs by their commands; every cold build is of steps that nobody has
+// seen.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { debianTar } from '../scripts/debian.mjs'
 import { script, setUp } from '../scripts/setup.mjs'
+import { ownDisks } from './disks.mjs'
+import { podman, startDocker, timed } from './engines.mjs'
 import { median, summary } from './statistics.mjs'
 
 const isRoot = process.getuid?.() === 0
 const name = 'localhost/bench/debian:1'
+
+/** What an application's last steps are, where nothing runs after its files are there. */
+function withoutRun(mark) {
+  return [`FROM ${name}`, `RUN echo ${mark} > /one`, 'COPY . /app', 'ENV PLACE=/app', 'CMD ["true"]', ''].join('\n')
+}
 
 /** Six steps: three small RUNs, a COPY of the context, settings. */
 function dockerfile(mark) {
@@ -35,79 +42,41 @@ function makeContext(place, count) {
   return place
 }
 
-async function timed(work) {
-  const begin = performance.now()
-  await work()
-  return performance.now() - begin
-}
-
-function run(command, args, options = {}) {
-  const begin = performance.now()
-  const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26, ...options })
-  if (done.status !== 0)
-    throw new Error(`${command} ${args.slice(0, 6).join(' ')}: ${done.error?.message ?? `${done.stdout}${done.stderr}`.slice(-500)}`)
-  return performance.now() - begin
-}
-
-async function startDocker(place) {
-  mkdirSync(place)
-  const socket = join(place, 'd.sock')
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin`, DOCKER_CONFIG: join(place, 'config'), DOCKER_BUILDKIT: '0' }
-  const places = ['--data-root', join(place, 'data'), '--exec-root', join(place, 'exec'), '--pidfile', join(place, 'pid')]
-  const modest = ['--bridge=none', '--iptables=false', '--default-ulimit', 'nofile=20000:20000']
-  const child = spawn('unshare', ['--mount', 'dockerd', ...places, ...modest, '-H', `unix://${socket}`], { stdio: 'ignore', env })
-  const ended = new Promise((resolve) => child.once('close', resolve))
-  const docker = (...args) => run('docker', ['-H', `unix://${socket}`, ...args], { env })
-  for (let at = 0; at < 300; at += 1) {
-    if (existsSync(socket) && spawnSync('docker', ['-H', `unix://${socket}`, 'version'], { env }).status === 0) break
-    await new Promise((resolve) => setTimeout(resolve, 100))
+function builders(disks, image, docker) {
+  const written = (who, text) => {
+    const path = join(disks[who], 'Dockerfile')
+    writeFileSync(path, text)
+    return path
   }
-  const stop = async () => {
-    child.kill('SIGTERM')
-    await ended
-  }
-  return { docker, stop }
-}
-
-function podman(place, ...args) {
-  const storage = ['--root', join(place, 'podman'), '--runroot', join(place, 'podman-run'), '--tmpdir', join(place, 'podman-tmp')]
-  const all = [...storage, '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', ...args]
-  // crun 1.8 refuses a hybrid hierarchy of cgroups: the unified half is taken out of its sight.
-  const hidden = 'umount /sys/fs/cgroup/unified 2> /dev/null; exec podman "$@"'
-  return isRoot ? run('unshare', ['--mount', 'sh', '-c', hidden, 'sh', ...all]) : run('podman', all)
-}
-
-function builders(place, image, docker) {
   return {
     strake: async (text, context) => await timed(() => image().fromDockerfile({ text, context }).build()),
-    ...(docker ? { docker: async (text, context) => docker('build', '-q', '--network', 'host', '-f', written(place, text), context) } : {}),
-    podman: async (text, context) => podman(place, 'build', '-q', '--layers', '--network', 'host', '-f', written(place, text), context),
+    ...(docker
+      ? { docker: async (text, context) => docker('build', '-q', '--network', 'host', '-f', written('docker', text), context) }
+      : {}),
+    podman: async (text, context) =>
+      podman(disks.podman, 'build', '-q', '--layers', '--network', 'host', '-f', written('podman', text), context),
   }
 }
 
-function written(place, text) {
-  const path = join(place, 'Dockerfile')
-  writeFileSync(path, text)
-  return path
-}
-
-async function measure(place, rounds) {
-  process.env.STRAKE_ROOT = join(place, 'store')
+async function measure(disks, rounds) {
+  process.env.STRAKE_ROOT = join(disks.strake, 'store')
   const { image } = await import('../dist/index.js')
   const tar = debianTar()
   await image(tar).build({ tag: name })
-  podman(place, 'import', '--quiet', tar, name)
-  const daemon = isRoot ? await startDocker(join(place, 'docker')) : undefined
-  const context = makeContext(join(place, 'context'), 1000)
-  const large = makeContext(join(place, 'large'), 20_000)
+  podman(disks.podman, 'import', '--quiet', tar, name)
+  const daemon = isRoot ? await startDocker(join(disks.docker, 'docker')) : undefined
+  const context = makeContext(join(disks.contexts, 'context'), 1000)
+  const large = makeContext(join(disks.contexts, 'large'), 20_000)
   try {
     daemon?.docker('import', tar, name)
-    const all = builders(place, image, daemon?.docker)
-    const times = { cold: {}, cached: {}, changed: {} }
+    const all = builders(disks, image, daemon?.docker)
+    const times = { cold: {}, cached: {}, changed: {}, changedAndRun: {} }
     const note = (kind, who, value) => {
       times[kind][who] ??= []
       times[kind][who].push(value)
     }
+    // docker and podman have unpacked the base when they imported it; we do when it is first run.
+    for (const build of Object.values(all)) await build(`FROM ${name}\nRUN true\n`, context)
     for (let round = 0; round < rounds; round += 1) {
       for (const [who, build] of Object.entries(all)) {
         const text = dockerfile(`${who}-${round}`)
@@ -115,12 +84,13 @@ async function measure(place, rounds) {
         for (let again = 0; again < 3; again += 1) note('cached', who, await build(text, context))
       }
     }
-    const text = dockerfile('large')
-    for (const [who, build] of Object.entries(all)) {
-      await build(text, large)
-      for (let round = 0; round < rounds; round += 1) {
-        writeFileSync(join(large, 'd7', 'f7'), `changed ${who} ${round}\n`)
-        note('changed', who, await build(text, large))
+    for (const [kind, text] of Object.entries({ changed: withoutRun('large'), changedAndRun: dockerfile('large') })) {
+      for (const [who, build] of Object.entries(all)) {
+        await build(text, large)
+        for (let round = 0; round < rounds; round += 1) {
+          writeFileSync(join(large, 'd7', 'f7'), `changed ${kind} ${who} ${round}\n`)
+          note(kind, who, await build(text, large))
+        }
       }
     }
     return { times, own: await ownFigures(image, rounds) }
@@ -152,6 +122,7 @@ function print({ times, own }) {
     cold: ['6 steps, COPY of 1,000 files, cold', '≤ 0.35 × docker, ≤ 0.25 × podman'],
     cached: ['the same, all cached', '≤ 50 ms, ≤ 0.2 × docker'],
     changed: ['one file changed of 20,000', '≤ 500 ms'],
+    changedAndRun: ['the same with a RUN after it', 'none'],
   }
   for (const [kind, [what, target]] of Object.entries(targets)) {
     const of = (who) => (times[kind][who] ? median(times[kind][who]) : undefined)
@@ -169,9 +140,9 @@ function print({ times, own }) {
 await script(async () => {
   const { values } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, json: { type: 'string' } } })
   setUp({ only: ['dependencies', 'native part', 'bundle'] })
-  const place = mkdtempSync(join(tmpdir(), 'strake-bench-build-'))
+  const disks = ownDisks(['strake', 'docker', 'podman', 'contexts'])
   try {
-    const measured = await measure(place, Number(values.rounds))
+    const measured = await measure(disks, Number(values.rounds))
     print(measured)
     if (values.json) {
       const all = Object.entries(measured.times).map(([kind, by]) => [
@@ -188,7 +159,6 @@ await script(async () => {
   } finally {
     const { store } = await import('../dist/index.js')
     await store.remove().catch(() => {})
-    podman(place, 'system', 'reset', '--force')
-    rmSync(place, { recursive: true, force: true })
+    podman(disks.podman, 'system', 'reset', '--force')
   }
 })

@@ -1,72 +1,14 @@
 // `node bench/registry.mjs [--rounds=3] [--json=FILE]`: pushes and repeated pulls of Debian's minbase (170 MB) beside podman's, through one docker-registry
 // on loopback, both stores on tmpfs, alternating. What a push finds in the registry is made fresh for each; times are those of the call itself, podman's
 // those of its process.
-import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { debianTar } from '../scripts/debian.mjs'
 import { script, setUp } from '../scripts/setup.mjs'
+import { podman, startRegistry, timed } from './engines.mjs'
 import { summary } from './statistics.mjs'
-
-const isRoot = process.getuid?.() === 0
-
-async function freePort() {
-  const probe = createServer()
-  await new Promise((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
-
-/** Debian's docker-registry on an empty directory. */
-async function startRegistry(place) {
-  const host = `127.0.0.1:${await freePort()}`
-  mkdirSync(place)
-  const config = {
-    version: '0.1',
-    log: { level: 'error' },
-    storage: { filesystem: { rootdirectory: join(place, 'data') } },
-    http: { addr: host, secret: 'x' },
-  }
-  writeFileSync(join(place, 'config.yml'), JSON.stringify(config))
-  const child = spawn('docker-registry', ['serve', join(place, 'config.yml')], { stdio: 'ignore' })
-  const ended = new Promise((resolve) => child.once('close', resolve))
-  for (let tries = 0; tries < 400; tries += 1) {
-    if (
-      await fetch(`http://${host}/v2/`).then(
-        ({ ok }) => ok,
-        () => false,
-      )
-    )
-      break
-    await new Promise((resolve) => setTimeout(resolve, 25))
-  }
-  const stop = async () => {
-    child.kill('SIGKILL')
-    await ended
-    rmSync(place, { recursive: true, force: true })
-  }
-  return { host, stop }
-}
-
-function podman(place, args) {
-  const storage = ['--root', join(place, 'podman'), '--runroot', join(place, 'run'), '--tmpdir', join(place, 'tmp')]
-  const all = [...storage, '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', ...args]
-  const [command, ...rest] = isRoot ? ['unshare', '--mount', 'podman', ...all] : ['podman', ...all]
-  const begin = performance.now()
-  const done = spawnSync(command, rest, { encoding: 'utf8' })
-  if (done.status !== 0) throw new Error(`podman ${args.join(' ')}: ${done.error?.message ?? done.stderr.slice(-300)}`)
-  return performance.now() - begin
-}
-
-async function timed(work) {
-  const begin = performance.now()
-  await work()
-  return performance.now() - begin
-}
 
 /** Forgets what a push has learnt of how layers compress, so that the next one has it to do. */
 function forget(root) {
@@ -79,7 +21,7 @@ async function measure(place, rounds) {
   const { image, images } = await import('../dist/index.js')
   const tar = debianTar()
   const built = await image(tar).build({ tag: 'debian:bench' })
-  podman(place, ['import', '--quiet', tar, 'bench/debian:1'])
+  podman(place, 'import', '--quiet', tar, 'bench/debian:1')
   const times = { push: { strake: [], podman: [] }, again: { strake: [], podman: [] }, pull: { strake: [], podman: [] } }
   for (let round = 0; round < rounds; round += 1) {
     forget(root)
@@ -89,19 +31,20 @@ async function measure(place, rounds) {
       const other = `${registry.host}/bench/podman:1`
       const push = ['push', '--quiet', '--tls-verify=false', 'bench/debian:1', other]
       times.push.strake.push(await timed(() => built.push(name)))
-      times.push.podman.push(podman(place, push))
+      times.push.podman.push(podman(place, ...push))
       await images.pull(name)
-      podman(place, ['pull', '--quiet', '--tls-verify=false', other])
+      podman(place, 'pull', '--quiet', '--tls-verify=false', other)
       for (let each = 0; each < 10; each += 1) {
         times.again.strake.push(await timed(() => built.push(name)))
         times.pull.strake.push(await timed(() => images.pull(name)))
       }
-      times.again.podman.push(podman(place, push))
-      times.pull.podman.push(podman(place, ['pull', '--quiet', '--tls-verify=false', other]))
+      times.again.podman.push(podman(place, ...push))
+      times.pull.podman.push(podman(place, 'pull', '--quiet', '--tls-verify=false', other))
       await images.remove(name)
-      podman(place, ['rmi', other])
+      podman(place, 'rmi', other)
     } finally {
       await registry.stop()
+      rmSync(join(place, 'registry'), { recursive: true, force: true })
     }
   }
   return times
@@ -135,20 +78,7 @@ await script(async () => {
   } finally {
     const { store } = await import('../dist/index.js')
     await store.remove().catch(() => {})
-    spawnSync(
-      isRoot ? 'unshare' : 'podman',
-      [
-        ...(isRoot ? ['--mount', 'podman'] : []),
-        '--root',
-        join(place, 'podman'),
-        '--runroot',
-        join(place, 'run'),
-        'system',
-        'reset',
-        '--force',
-      ],
-      { stdio: 'ignore' },
-    )
+    podman(place, 'system', 'reset', '--force')
     rmSync(place, { recursive: true, force: true })
   }
 })
