@@ -1,5 +1,4 @@
-import { setMaxListeners } from 'node:events'
-import { StrakeError } from '../errors/index.ts'
+import { onAbort, StrakeError } from '../errors/index.ts'
 import { type ImageData, namesFrom, parsePlatform } from '../images/index.ts'
 import { sourceDateEpoch } from '../layers/index.ts'
 import { storeError } from '../store/index.ts'
@@ -55,6 +54,7 @@ class Solver implements Disposable {
   readonly #files: ContextFiles
   /** Aborted when the caller's signal is, or when a step has failed. */
   readonly #control = new AbortController()
+  readonly #forget: () => void
   #context: BuildContext | undefined
   #failure: { readonly error: unknown } | undefined
 
@@ -62,10 +62,8 @@ class Solver implements Disposable {
     this.#options = options
     this.#runtime = runtime
     this.#files = files
-    // As many steps listen as there are: Node would take that for a leak.
-    setMaxListeners(0, this.#control.signal)
     if (options.signal?.aborted) this.#onAbort()
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#forget = onAbort(options.signal, this.#onAbort)
   }
 
   readonly #onAbort = (): void => this.#control.abort(this.#options.signal?.reason)
@@ -162,7 +160,7 @@ class Solver implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#forget()
   }
 }
 

@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
+import { onAbort } from '../errors/index.ts'
 
 export type LogStream = 'stdout' | 'stderr'
 
@@ -214,12 +215,11 @@ export class Log {
 
   #change(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
-      const done = (): void => {
-        signal?.removeEventListener('abort', done)
+      const forget = onAbort(signal, resolve)
+      this.#waiting.push(() => {
+        forget()
         resolve()
-      }
-      this.#waiting.push(done)
-      signal?.addEventListener('abort', done, { once: true })
+      })
     })
   }
 }

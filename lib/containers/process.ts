@@ -1,7 +1,7 @@
 import { openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { binding, closeFd } from '../../native/binding.ts'
-import { StrakeError } from '../errors/index.ts'
+import { onAbort, StrakeError } from '../errors/index.ts'
 import { after, Input, Output, parseLimit, parseTimeout, type WindowSize } from '../process/index.ts'
 import { type Child, type ChildExit, type SignalName, signalNumber } from '../zygote/index.ts'
 import { checkOptions } from './check.ts'
@@ -264,7 +264,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
     const limit = parseTimeout(timeout)
     if (signal?.aborted) this.#abort()
     if (this.#failure) throw this.#failure
-    signal?.addEventListener('abort', this.#abort, { once: true })
+    const forget = onAbort(signal, this.#abort)
     let cancelTimeout = (): void => undefined
     try {
       // One turn later, so that who asked for the process can ask for its stdin.
@@ -336,7 +336,7 @@ export class Process<Text extends string | Buffer = string> implements PromiseLi
       if (this.#terminal !== undefined) closeFd(this.#terminal)
       this.#terminal = undefined
       cancelTimeout()
-      signal?.removeEventListener('abort', this.#abort)
+      forget()
     }
   }
 

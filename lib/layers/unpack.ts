@@ -1,4 +1,4 @@
-import { StrakeError } from '../errors/index.ts'
+import { onAbort, StrakeError } from '../errors/index.ts'
 import { type BlobFile, type ByteStream, type Digest, toDigest } from '../store/index.ts'
 import type { Agent } from '../zygote/index.ts'
 import type { Compression } from './decompress.ts'
@@ -32,14 +32,13 @@ export async function unpackLayer(source: BlobFile | ByteStream, agent: Agent, o
   try {
     const onCompression = (found: Compression): void => tellMisnamed(found, options)
     const filler = 'more' in source ? await fillerOf(source, ring, limits, onCompression) : fillerOfStream(source, ring, limits)
-    const onAbort = (): void => filler.stop()
-    options.signal?.addEventListener('abort', onAbort, { once: true })
+    const forget = onAbort(options.signal, () => filler.stop())
     try {
       return await unpackFrom(filler, ring, agent, options)
     } catch (error) {
       throw options.signal?.aborted ? aborted(options.signal) : error
     } finally {
-      options.signal?.removeEventListener('abort', onAbort)
+      forget()
       await filler.close()
     }
   } finally {

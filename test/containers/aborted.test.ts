@@ -1,4 +1,5 @@
 // An AbortSignal at every moment of a start: it rejects with `aborted`, and nothing of the container is left.
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { type Image, image, StrakeError } from '../../lib/index.ts'
@@ -50,6 +51,26 @@ test('aborted after any number of turns of the microtask queue, or milliseconds'
     controller.abort()
     assert.is(await codeOf(running), 'aborted', `after ${milliseconds} ms`)
   }
+  await assertNothingLeft(before)
+})
+
+test('one signal for more calls than Node lets listen: no warning, and it ends them all', async () => {
+  const before = await quietTraces()
+  const warnings: string[] = []
+  const warn = (warning: Error): void => void warnings.push(warning.message)
+  process.on('warning', warn)
+  const controller = new AbortController()
+  const { signal } = controller
+  const running = Array.from({ length: 12 }, () => built.exec(['sleep', '100'], { signal }))
+  const building = Array.from({ length: 12 }, (_, at) => image(built).run(`echo ${at} > /number; sleep 100`).build({ signal }))
+  const codes = Promise.all([...running, ...building].map(codeOf))
+  await Promise.all(running.map((each) => each.started))
+  controller.abort()
+  assert.equal([...new Set(await codes)], ['aborted'])
+  await sleep(0)
+  process.off('warning', warn)
+  assert.equal(warnings, [])
+  assert.is(getEventListeners(signal, 'abort').length, 0)
   await assertNothingLeft(before)
 })
 

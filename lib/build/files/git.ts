@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { mkdir, rm } from 'node:fs/promises'
-import { StrakeError } from '../../errors/index.ts'
+import { onAbort, StrakeError } from '../../errors/index.ts'
 import type { Store } from '../../store/index.ts'
 import type { GitSource } from '../step.ts'
 import { ContextDirectory } from './context-directory.ts'
@@ -45,7 +45,7 @@ async function git(url: string, args: readonly string[], signal: AbortSignal | u
     // What git has started (ssh, a helper of a protocol) goes with it.
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
   }
-  signal?.addEventListener('abort', end, { once: true })
+  const forget = onAbort(signal, end)
   if (signal?.aborted) end()
   let output = ''
   let errors = ''
@@ -76,7 +76,7 @@ async function git(url: string, args: readonly string[], signal: AbortSignal | u
         .join('; ') || `git ended with ${code}`,
     )
   } finally {
-    signal?.removeEventListener('abort', end)
+    forget()
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { StrakeError } from '../../errors/index.ts'
+import { onAbort, StrakeError } from '../../errors/index.ts'
 import { abortedError } from './failure.ts'
 
 export interface HelperAnswer {
@@ -67,9 +67,9 @@ function run(
       reject(error)
     }
     const timer = setTimeout(() => stop(failed(name, `no answer within ${timeout} ms`)), timeout)
-    const onAbort = (): void => signal && stop(abortedError(signal))
-    if (signal?.aborted) onAbort()
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const abort = (): void => signal && stop(abortedError(signal))
+    if (signal?.aborted) abort()
+    const forget = onAbort(signal, abort)
     child.stdout.on('data', (piece: Buffer) => {
       pieces.push(piece)
       length += piece.length
@@ -79,7 +79,7 @@ function run(
     child.stdin.end(input)
     const end = (): void => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      forget()
     }
     child.on('error', (error) => {
       end()

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { StrakeError } from '../../errors/index.ts'
+import { onAbort, StrakeError } from '../../errors/index.ts'
 import { after } from '../../process/index.ts'
 import type { ByteStream } from '../../store/index.ts'
 import { abortedError, networkFailure, throwIfAborted } from './failure.ts'
@@ -51,8 +51,7 @@ class SlowError extends Error {
 export async function exchange(request: ExchangeRequest, dispatcher: Dispatcher, timeouts: RemoteTimeouts): Promise<Answer> {
   throwIfAborted(request.signal)
   const control = new AbortController()
-  const onAbort = (): void => control.abort(request.signal && abortedError(request.signal))
-  request.signal?.addEventListener('abort', onAbort, { once: true })
+  const forget = onAbort(request.signal, () => control.abort(request.signal && abortedError(request.signal)))
   const sending = request.body === undefined || request.body instanceof Uint8Array ? 0 : request.body.size
   const watch = new HeaderWatch(timeouts.headers, control)
   try {
@@ -65,10 +64,10 @@ export async function exchange(request: ExchangeRequest, dispatcher: Dispatcher,
       dispatcher,
       signal: control.signal,
     })
-    answer.body.once('close', () => request.signal?.removeEventListener('abort', onAbort))
+    answer.body.once('close', forget)
     return new HttpAnswer(answer, request, timeouts)
   } catch (error) {
-    request.signal?.removeEventListener('abort', onAbort)
+    forget()
     throw control.signal.aborted && control.signal.reason instanceof Error ? control.signal.reason : error
   } finally {
     watch.end()

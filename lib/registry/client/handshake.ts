@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { connect } from 'node:tls'
+import { onAbort } from '../../errors/index.ts'
 
 /** What OpenSSL says of a server that answers without TLS. By its code, or where Node gives none but EPROTO, by its words. */
 const plainAnswer = /wrong[_ ]version[_ ]number|packet[_ ]length[_ ]too[_ ]long|http[_ ]request/i
@@ -41,12 +42,11 @@ export async function answersInTls(url: URL, milliseconds: number, signal: Abort
       ...(isIP(host) === 0 ? { servername: host } : {}),
     })
     const end = (answer: boolean): void => {
-      signal?.removeEventListener('abort', onAbort)
+      forget()
       socket.destroy()
       resolve(answer)
     }
-    const onAbort = (): void => end(false)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const forget = onAbort(signal, () => end(false))
     socket.setTimeout(milliseconds, () => end(false))
     socket.once('secureConnect', () => end(true))
     socket.on('error', (error) => end(speaksTls(error) === true))

@@ -1,3 +1,5 @@
+import { onAbort } from '../../errors/index.ts'
+
 /**
  * Runs tasks in their order, at most `limit` at a time. The first error ends it: it aborts `control`, and all that had begun have ended when it
  * is rejected with.
@@ -28,8 +30,7 @@ export async function inParallel<T>(
 /** A controller that is aborted when `signal` is, for the same reason. `unlink` when it is of no more use. */
 export function linked(signal: AbortSignal | undefined): { readonly control: AbortController; readonly unlink: () => void } {
   const control = new AbortController()
-  const onAbort = (): void => control.abort(signal?.reason)
-  if (signal?.aborted) onAbort()
-  signal?.addEventListener('abort', onAbort, { once: true })
-  return { control, unlink: () => signal?.removeEventListener('abort', onAbort) }
+  const abort = (): void => control.abort(signal?.reason)
+  if (signal?.aborted) abort()
+  return { control, unlink: onAbort(signal, abort) }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { abortedError } from './failure.ts'
+import { onAbort } from '../../errors/index.ts'
+import { abortedError, throwIfAborted } from './failure.ts'
 
 const firstPause = 250
 const longestPause = 8000
@@ -25,9 +26,14 @@ export function pauseBefore(attempt: number, random = Math.random()): number {
 }
 
 export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  throwIfAborted(signal)
+  const control = new AbortController()
+  const forget = onAbort(signal, () => control.abort())
   try {
-    await sleep(milliseconds, undefined, signal ? { signal } : undefined)
+    await sleep(milliseconds, undefined, { signal: control.signal })
   } catch (error) {
     throw signal?.aborted ? abortedError(signal) : error
+  } finally {
+    forget()
   }
 }
