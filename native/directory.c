@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +103,9 @@ static void look_at(napi_env env, int fd, const struct listing *listing, double 
       numbers[0] = -errno;
       continue;
     }
-    ssize_t length = S_ISREG(found.st_mode) ? capability_of(fd, listing->names[at], value) : 0;
+    /* What nobody may execute has no use for one, and asking takes three times as long as all the rest. */
+    bool may_have = S_ISREG(found.st_mode) && (found.st_mode & 0111) != 0;
+    ssize_t length = may_have ? capability_of(fd, listing->names[at], value) : 0;
     if (length < 0) {
       numbers[0] = (double)length;
       continue;

@@ -13,7 +13,7 @@ export interface HostFile {
   readonly ctimeMs: number
   readonly ino: number
   readonly dev: number
-  /** The `security.capability` of a regular file that has any (capabilities(7)), as a layer may keep it. */
+  /** The `security.capability` of an executable file that has any (capabilities(7)), as a layer may keep it. */
   readonly capability?: Buffer
   /** Why it cannot be looked at; all numbers are 0 then. `ENOENT`: it has gone meanwhile. */
   readonly error?: string

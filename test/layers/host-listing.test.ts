@@ -69,11 +69,11 @@ test('what is no directory, and no file descriptor, is an error with the code of
   )
 })
 
-testAs(test, ['root'], 'the capability of a file is told with it', () => {
+testAs(test, ['root'], 'the capability of an executable is told with it; of what nobody may execute it is not asked for', () => {
   if (!has('setcap')) return skip('setcap (libcap2-bin) is not installed')
   using directory = temporaryDirectory('listing')
-  for (const name of ['a', 'b', 'c']) writeFileSync(join(directory.path, name), '')
-  execFileSync('setcap', ['cap_net_raw+ep', join(directory.path, 'b')])
+  for (const [name, mode] of Object.entries({ a: 0o755, b: 0o710, c: 0o644 })) writeFileSync(join(directory.path, name), '', { mode })
+  for (const name of ['b', 'c']) execFileSync('setcap', ['cap_net_raw+ep', join(directory.path, name)])
   assert.equal(
     list(directory.path).map(({ name, capability }) => [name, capability?.toString('hex')]),
     [

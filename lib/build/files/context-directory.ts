@@ -303,9 +303,10 @@ export class ContextDirectory implements FileSource {
     }
   }
 
-  /** File capabilities are what a file can do; its other xattrs are this machine's business (where it was downloaded from, who else may read it). */
+  /** File capabilities are what an executable can do; its other xattrs are this machine's business (where it was downloaded from, who else may read it). */
   #xattrs(path: BytePath, found: FileIdentity | HostFile): ReadonlyMap<string, Buffer> {
     try {
+      if ((found.mode & 0o111) === 0) return noXattrs
       const capability = 'name' in found ? found.capability : hostXattrs(this.#absolute(path)).get('security.capability')
       return capability ? new Map([['security.capability', capability]]) : noXattrs
     } catch (error) {
