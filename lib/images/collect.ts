@@ -80,7 +80,7 @@ export async function neededKeys(store: Store): Promise<Needed> {
   const chains = new Set<Digest>()
   for (const image of images) {
     for (const digest of image.unreadable) await refuseDamaged(store, digest, image)
-    for (const digest of image.blobs.keys()) keys.add(blobKey(digest))
+    for (const digest of [...image.blobs.keys(), ...image.ociForms]) keys.add(blobKey(digest))
     for (const chain of image.chains) chains.add(chain)
   }
   for (const record of records) if (record.keeps) for (const digest of record.blobs) keys.add(blobKey(digest))

@@ -22,14 +22,6 @@ export function kindOf(mediaType: string): 'index' | 'manifest' | 'config' | 'la
   return Object.hasOwn(kinds, mediaType) ? kinds[mediaType] : layer.test(mediaType) ? 'layer' : undefined
 }
 
-/** What OCI calls a layer that may have Docker's name: the same bytes, whoever names them. Any other media type stays as it is. */
-export function ociLayerMediaType(mediaType: string): string {
-  const docker = /^application\/vnd\.docker\.image\.rootfs\.(foreign\.)?diff\.tar(?:\.(gzip|zstd))?$/.exec(mediaType)
-  if (docker === null) return mediaType
-  const [, foreign, compression] = docker
-  return `application/vnd.oci.image.layer.${foreign ? 'nondistributable.' : ''}v1.tar${compression ? `+${compression}` : ''}`
-}
-
 export function layerMediaTypeOf(compression: Compression): string {
   return `application/vnd.oci.image.layer.v1.tar${compression === 'none' ? '' : `+${compression}`}`
 }

@@ -26,6 +26,8 @@ export interface SurveyedImage {
   readonly manifests: readonly Digest[]
   /** ChainIDs of all of them, which name their snapshots. */
   readonly chains: ReadonlySet<Digest>
+  /** Of one in Docker's format: the manifests, or the index with them, by which other programs see it in the layout as an OCI image. */
+  readonly ociForms: ReadonlySet<Digest>
   /** Manifests and configs that are not there or are damaged: what they point to is not known. */
   readonly unreadable: ReadonlySet<Digest>
 }
@@ -36,25 +38,29 @@ const mostBytes = 2 * largestManifest
 
 /** Follows every name of the store down to its blobs. Layers are not looked at. */
 export async function surveyImages(store: Store): Promise<SurveyedImage[]> {
-  const images = new Map<Digest, { descriptor: Descriptor; tags: string[] }>()
-  for (const { name, descriptor } of await store.refs.list()) {
-    const image = images.get(descriptor.digest) ?? { descriptor, tags: [] }
+  const images = new Map<Digest, { descriptor: Descriptor; ociForm: Descriptor | undefined; tags: string[] }>()
+  for (const { name, descriptor, ociForm } of await store.refs.list()) {
+    const image = images.get(descriptor.digest) ?? { descriptor, ociForm, tags: [] }
     images.set(descriptor.digest, image)
     if (name !== undefined) image.tags.push(name)
   }
   const reader = new SmallBlobs(store)
   const surveyed: SurveyedImage[] = []
-  for (const { descriptor, tags } of images.values())
-    surveyed.push({ ...(await follow(reader, descriptor)), descriptor, tags: tags.sort() })
+  for (const { descriptor, ociForm, tags } of images.values()) {
+    const found = await follow(reader, descriptor)
+    const form = ociForm ? await follow(reader, ociForm) : { blobs: new Map<Digest, ImageBlob>() }
+    const ociForms = new Set([...form.blobs.keys()].filter((digest) => !found.blobs.has(digest)))
+    surveyed.push({ ...found, descriptor, ociForms, tags: tags.sort() })
+  }
   return surveyed
 }
 
 /** What hangs on a descriptor. */
-export async function surveyBlobs(store: Store, descriptor: Descriptor): Promise<Omit<SurveyedImage, 'tags'>> {
+export async function surveyBlobs(store: Store, descriptor: Descriptor): Promise<Omit<SurveyedImage, 'tags' | 'ociForms'>> {
   return { ...(await follow(new SmallBlobs(store), descriptor)), descriptor }
 }
 
-async function follow(reader: SmallBlobs, root: Descriptor): Promise<Omit<SurveyedImage, 'tags' | 'descriptor'>> {
+async function follow(reader: SmallBlobs, root: Descriptor): Promise<Omit<SurveyedImage, 'tags' | 'ociForms' | 'descriptor'>> {
   const blobs = new Map<Digest, ImageBlob>()
   const chains = new Set<Digest>()
   const unreadable = new Set<Digest>()

@@ -52,14 +52,14 @@ export async function storeUsage(store: Store, agentFor: AgentFor): Promise<Stor
   for await (const { digest, size } of store.blobs.list()) sizes.set(digest, size)
   const cached = new Set(records.flatMap((record) => (record.keeps ? record.blobs : [])))
   const users = new Map<Digest, number>()
-  for (const digest of [...images.flatMap(({ blobs }) => [...blobs.keys()]), ...cached]) users.set(digest, (users.get(digest) ?? 0) + 1)
+  for (const digest of [...images.flatMap(blobsOf), ...cached]) users.set(digest, (users.get(digest) ?? 0) + 1)
   const list = images.map((image) => usageOf(image, sizes, users, (digest) => held.has(`image:${digest}`)))
   const ofImages = tally(
-    [...new Set(images.flatMap(({ blobs }) => [...blobs.keys()]))].filter((digest) => sizes.has(digest)),
+    [...new Set(images.flatMap(blobsOf))].filter((digest) => sizes.has(digest)),
     (digest) => sizes.get(digest) ?? 0,
     (digest) => !held.has(blobKey(digest)) && !cached.has(digest),
   )
-  const inImages = new Set(images.flatMap(({ blobs }) => [...blobs.keys()]))
+  const inImages = new Set(images.flatMap(blobsOf))
   const ofCache = tally(
     [...cached].filter((digest) => sizes.has(digest) && !inImages.has(digest)),
     (digest) => sizes.get(digest) ?? 0,
@@ -103,6 +103,10 @@ export async function storeUsage(store: Store, agentFor: AgentFor): Promise<Stor
   }
 }
 
+function blobsOf({ blobs, ociForms }: SurveyedImage): Digest[] {
+  return [...blobs.keys(), ...ociForms]
+}
+
 function sizeOfPair([, size]: readonly [Digest, number]): number {
   return size
 }
@@ -118,7 +122,7 @@ function usageOf(
   users: ReadonlyMap<Digest, number>,
   isUsed: (digest: Digest) => boolean,
 ): UsageOfImage {
-  const present = [...image.blobs.keys()].filter((digest) => sizes.has(digest))
+  const present = blobsOf(image).filter((digest) => sizes.has(digest))
   const bytes = (some: readonly Digest[]): number => some.reduce((sum, digest) => sum + (sizes.get(digest) ?? 0), 0)
   const unique = bytes(present.filter((digest) => users.get(digest) === 1))
   const all = bytes(present)

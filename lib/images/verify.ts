@@ -139,9 +139,12 @@ async function missingBlobs(store: Store, images: readonly SurveyedImage[]): Pro
       missing.set(digest, { kind: 'blob', what: 'missing', digest })
     }
   }
+  for (const image of images)
+    for (const digest of image.ociForms)
+      if (!(await isThere(store.blobs.path(digest)))) missing.set(digest, { kind: 'blob', what: 'missing', digest })
   if (missing.size === 0) return []
   // An image that was removed since needs nothing any more.
-  const still = new Set((await surveyImages(store)).flatMap(({ blobs }) => [...blobs.keys()]))
+  const still = new Set((await surveyImages(store)).flatMap(({ blobs, ociForms }) => [...blobs.keys(), ...ociForms]))
   return [...missing.values()].filter(({ digest }) => still.has(digest))
 }
 
@@ -173,7 +176,9 @@ async function isThere(path: string): Promise<boolean> {
 
 function describe(store: Store, images: readonly SurveyedImage[], finding: Finding): Omit<StoreProblem, 'mended'> {
   const { digest } = finding
-  const users = images.filter((image) => (finding.kind === 'blob' ? image.blobs.has(digest) : image.chains.has(digest)))
+  const users = images.filter((image) =>
+    finding.kind === 'blob' ? image.blobs.has(digest) || image.ociForms.has(digest) : image.chains.has(digest),
+  )
   const held = store.holds.held()
   const keys: HoldKey[] = finding.kind === 'snapshot' ? [snapshotKey(digest)] : users.flatMap((each) => each.manifests.map(imageKey))
   const owners = new Set(keys.flatMap((key) => [...(held.get(key) ?? [])]))
@@ -219,6 +224,8 @@ async function mend(
       },
     ),
   )
+  // What other programs see of an image is made anew.
+  if (images.some(({ ociForms }) => findings.some(({ digest }) => ociForms.has(digest)))) await store.refs.renew()
   // What a push has learnt from a damaged layer goes with it.
   if (mended.size > 0) await removeStaleTransfers(store)
   return mended

@@ -4,6 +4,7 @@ import { StrakeError } from '../errors/index.ts'
 import { type Digest, isDigest } from './digest.ts'
 import { failedWith, replaceFile } from './files.ts'
 import type { FileLock } from './lock.ts'
+import { mayHaveOciForm } from './oci-form.ts'
 import { ownedName } from './owner.ts'
 import { writing } from './store-error.ts'
 
@@ -23,14 +24,29 @@ export interface Ref {
   /** undefined for an image that is kept without a name. */
   readonly name: string | undefined
   readonly descriptor: Descriptor
+  /** Of an image in Docker's format: what `index.json` shows of it, the same image by OCI's media types. */
+  readonly ociForm?: Descriptor | undefined
 }
 
 /** The annotation of an index entry that holds its name; skopeo, umoci and buildah use it too. */
 export const refNameAnnotation = 'org.opencontainers.image.ref.name'
 
+/** That of an entry which shows an image in Docker's format as OCI: what the image is, `MEDIA-TYPE DIGEST SIZE`. */
+const originalAnnotation = 'io.strake.docker.manifest'
+
 interface Index {
   readonly manifests: readonly Descriptor[]
+  readonly ociForms: ReadonlyMap<Digest, Descriptor>
   readonly rest: Readonly<Record<string, unknown>>
+}
+
+/** The OCI forms of images in Docker's format, which programs that read OCI layouts alone find behind their names. */
+export interface OciForms {
+  /** What is stored stays until this is released. */
+  readonly hold: () => Disposable
+  readonly has: (digest: Digest) => Promise<boolean>
+  /** Stores one; undefined where there is none of it. */
+  readonly put: (descriptor: Descriptor) => Promise<Descriptor | undefined>
 }
 
 /**
@@ -42,16 +58,19 @@ export class Refs {
   readonly #lockPath: string
   readonly #temporary: string
   readonly #lock: FileLock
+  readonly #ociForms: OciForms | undefined
 
-  constructor(content: string, lockPath: string, temporary: string, lock: FileLock) {
+  constructor(content: string, lockPath: string, temporary: string, lock: FileLock, ociForms?: OciForms) {
     this.#file = join(content, 'index.json')
     this.#lockPath = lockPath
     this.#temporary = temporary
     this.#lock = lock
+    this.#ociForms = ociForms
   }
 
   async list(): Promise<Ref[]> {
-    return (await this.#read()).manifests.map((descriptor) => ({ name: descriptor.annotations?.[refNameAnnotation], descriptor }))
+    const { manifests, ociForms } = await this.#read()
+    return manifests.map((descriptor) => ({ name: nameOf(descriptor), descriptor, ociForm: ociForms.get(descriptor.digest) }))
   }
 
   async get(name: string): Promise<Descriptor | undefined> {
@@ -105,24 +124,42 @@ export class Refs {
     })
   }
 
+  /** Stores the OCI forms that have gone. */
+  async renew(): Promise<void> {
+    await this.#change((manifests) => [...manifests])
+  }
+
   async #change(edit: (manifests: readonly Descriptor[]) => readonly Descriptor[]): Promise<void> {
     const release = await this.#lock(this.#lockPath)
     try {
-      const { manifests, rest } = await this.#read()
+      const { manifests, ociForms, rest } = await this.#read()
       const edited = edit(manifests)
       if (edited === manifests) return
-      const text = formatIndex({ rest, manifests: edited })
+      using _ = this.#ociForms?.hold()
+      const forms = await this.#formsOf(edited, ociForms)
+      const text = formatIndex({ rest, manifests: edited.map((each) => shown(each, forms.get(each.digest))) })
       await writing(() => replaceFile(this.#file, text, join(this.#temporary, `${ownedName()}.index`)))
     } finally {
       await release()
     }
   }
 
+  async #formsOf(manifests: readonly Descriptor[], known: ReadonlyMap<Digest, Descriptor>): Promise<ReadonlyMap<Digest, Descriptor>> {
+    const forms = new Map<Digest, Descriptor>()
+    for (const each of manifests) {
+      if (!mayHaveOciForm(each) || forms.has(each.digest)) continue
+      const before = known.get(each.digest)
+      const form = before && (await this.#ociForms?.has(before.digest)) ? before : await this.#ociForms?.put(each)
+      if (form) forms.set(each.digest, form)
+    }
+    return forms
+  }
+
   async #read(): Promise<Index> {
     try {
       return parseIndex(await readFile(this.#file, 'utf8'), this.#file)
     } catch (error) {
-      if (failedWith(error, 'ENOENT')) return { manifests: [], rest: {} }
+      if (failedWith(error, 'ENOENT')) return { manifests: [], ociForms: new Map(), rest: {} }
       throw error
     }
   }
@@ -132,10 +169,31 @@ function nameOf(descriptor: Descriptor): string | undefined {
   return descriptor.annotations?.[refNameAnnotation]
 }
 
+/** The entry of an image as `index.json` has it. */
+function shown(descriptor: Descriptor, ociForm: Descriptor | undefined): Descriptor {
+  // One that came with the entry of another layout says nothing of this one.
+  if (ociForm === undefined) return withAnnotation(descriptor, originalAnnotation, undefined)
+  const { mediaType, digest, size, annotations } = descriptor
+  return { ...descriptor, ...ociForm, annotations: { ...annotations, [originalAnnotation]: `${mediaType} ${digest} ${size}` } }
+}
+
+/** The image that an entry of `index.json` stands for; undefined for one that is what it says. */
+function original({ annotations, ...shown }: Descriptor): Descriptor | undefined {
+  const { [originalAnnotation]: text = '', ...others } = annotations ?? {}
+  const [mediaType = '', digest = '', size = ''] = text.split(' ')
+  if (!isDigest(digest) || !/^[0-9]+$/.test(size)) return undefined
+  const rest = Object.keys(others).length > 0 ? { annotations: others } : {}
+  return { ...shown, mediaType, digest, size: Number(size), ...rest }
+}
+
 function withName(descriptor: Descriptor, name: string | undefined): Descriptor {
+  return withAnnotation(descriptor, refNameAnnotation, name)
+}
+
+function withAnnotation(descriptor: Descriptor, key: string, value: string | undefined): Descriptor {
   const { annotations, ...rest } = descriptor
-  const kept = Object.entries(annotations ?? {}).filter(([key]) => key !== refNameAnnotation)
-  if (name !== undefined) kept.push([refNameAnnotation, name])
+  const kept = Object.entries(annotations ?? {}).filter(([each]) => each !== key)
+  if (value !== undefined) kept.push([key, value])
   return kept.length === 0 ? rest : { ...rest, annotations: Object.fromEntries(kept) }
 }
 
@@ -166,13 +224,14 @@ function parseIndex(text: string, file: string): Index {
   if (typeof value !== 'object' || value === null || !('manifests' in value) || !Array.isArray(value.manifests))
     throw invalid('is not an image index')
   const { manifests, ...rest } = value
-  return {
-    rest,
-    manifests: (manifests as unknown[]).map((each) => {
-      if (!isDescriptor(each)) throw invalid('has an entry that is not a descriptor')
-      return each
-    }),
-  }
+  const ociForms = new Map<Digest, Descriptor>()
+  const images = (manifests as unknown[]).map((each) => {
+    if (!isDescriptor(each)) throw invalid('has an entry that is not a descriptor')
+    const image = original(each)
+    if (image) ociForms.set(image.digest, { mediaType: each.mediaType, digest: each.digest, size: each.size })
+    return image ?? each
+  })
+  return { rest, manifests: images, ociForms }
 }
 
 function isDescriptor(value: unknown): value is Descriptor {

@@ -8,6 +8,7 @@ import { foreignHint } from './foreign.ts'
 import { blobKey, type Hold, type HoldKey, Holds } from './holds.ts'
 import { homeDirectory } from './home.ts'
 import { bakeryLock, type FileLock, type LockOptions, type Release, sweepLock } from './lock.ts'
+import { putOciForm } from './oci-form.ts'
 import { isAlive, ownedName, ownerIn } from './owner.ts'
 import { formatIndex, Refs } from './refs.ts'
 import { Reserve } from './reserve.ts'
@@ -62,7 +63,11 @@ export class Store {
       note: (digest) => this.holds.note(blobKey(digest)),
       made: (digest) => this.holds.noteMade(digest),
     })
-    this.refs = new Refs(join(root, 'content'), join(root, 'locks', 'index'), join(root, 'tmp'), lock)
+    this.refs = new Refs(join(root, 'content'), join(root, 'locks', 'index'), join(root, 'tmp'), lock, {
+      hold: () => this.hold(),
+      has: async (digest) => await this.blobs.has(digest),
+      put: async (descriptor) => await putOciForm(this.blobs, descriptor),
+    })
   }
 
   /**

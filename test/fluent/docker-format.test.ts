@@ -1,10 +1,11 @@
 // test: timeout 180
 // What is built on an image in Docker's format, or kept of a container of one, is an OCI image as a whole: readers take no mixture.
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { type Image, image, images, store } from '../../lib/index.ts'
+import { digestOf } from '../../lib/store/index.ts'
 import { layoutFiles, makeImage, writeFiles } from '../images/maker.ts'
 import { dir, tar } from '../layers/tar-maker.ts'
 import { has, isRoot } from '../support/machine.ts'
@@ -59,6 +60,91 @@ test('a build on one, and a snapshot of its container, name all layers as OCI do
       execFileSync('skopeo', ['copy', '--quiet', `oci:${source}`, `docker-archive:${bundle}.tar:${name}`], { stdio: 'pipe' })
       execFileSync('skopeo', ['copy', '--quiet', '--format', 'v2s2', `oci:${source}`, `dir:${bundle}-v2s2`], { stdio: 'pipe' })
     }
+  }
+})
+
+const contentIndex = (): { manifests: { mediaType: string; digest: string; annotations?: Record<string, string> }[] } =>
+  JSON.parse(readFileSync(join(store.root, 'content/index.json'), 'utf8'))
+const shownOf = (name: string) =>
+  contentIndex().manifests.find(({ annotations }) => annotations?.['org.opencontainers.image.ref.name'] === name)
+
+test('one as it came is itself in the store, and an OCI image for those who read content/ as a layout', async () => {
+  if (!has('busybox')) return skip('busybox is not installed')
+  const base = await loadBase()
+  await base.tag('second:1')
+  assert.is((await images.get('second:1')).digest, base.digest)
+  assert.equal((await images.get(base.digest)).tags, ['base:1', 'second:1'])
+  for (const name of ['base:1', 'second:1']) {
+    const shown = shownOf(name)
+    assert.is(shown?.mediaType, 'application/vnd.oci.image.manifest.v1+json')
+    const manifest = JSON.parse(readFileSync(join(store.root, 'content/blobs/sha256', shown?.digest.slice(7) ?? ''), 'utf8'))
+    assert.is(manifest.config.mediaType, 'application/vnd.oci.image.config.v1+json')
+    assert.equal([manifest.config.digest, manifest.layers[0].digest], [base.id, base.layers[0]?.digest])
+    const source = `${store.root}/content:${name}`
+    const bundle = join(directory.path, `as-it-came-${name.replace(':', '-')}`)
+    if (has('umoci')) {
+      execFileSync('umoci', ['unpack', ...(isRoot ? [] : ['--rootless']), '--image', source, bundle], { stdio: 'pipe' })
+      assert.ok(existsSync(join(bundle, 'rootfs/bin/sh')))
+    }
+    if (has('skopeo')) {
+      const found = JSON.parse(execFileSync('skopeo', ['inspect', `oci:${source}`], { encoding: 'utf8', stdio: 'pipe' }))
+      assert.equal(found.Layers, [base.layers[0]?.digest])
+    }
+  }
+})
+
+test('what others see of one is kept by prune, missed and mended by verify, and goes with the image', async () => {
+  if (!has('busybox')) return skip('busybox is not installed')
+  const base = await loadBase()
+  const shown = shownOf('base:1')
+  const path = join(store.root, 'content/blobs/sha256', shown?.digest.slice(7) ?? '')
+  await store.prune()
+  assert.ok(existsSync(path))
+  assert.ok((await store.verify()).ok)
+  for (const [what, damage] of Object.entries({ missing: () => rmSync(path), digest: () => writeFileSync(path, 'other') })) {
+    damage()
+    const { problems } = await store.verify({ mend: true })
+    assert.equal(
+      problems.map((each) => [each.what, each.digest, each.usedBy.images, each.mended]),
+      [[what, shown?.digest, [base.digest], true]],
+    )
+    assert.ok((await store.verify()).ok)
+    assert.is((await images.get('base:1')).digest, base.digest)
+    assert.equal(shownOf('base:1'), shown)
+  }
+  for (const name of ['built:1', 'kept:1']) await images.remove(name).catch(() => undefined)
+  await images.remove(base.digest)
+  assert.is(shownOf('base:1'), undefined)
+  await store.prune({ images: 'all', cache: true })
+  assert.not.ok(existsSync(path))
+})
+
+test('an index of such images, by either name, is one of OCI images to others', async () => {
+  const [own, foreign] = (['amd64', 'arm64'] as const).map((architecture) =>
+    makeImage([tar(dir(architecture))], { docker: true, platform: { os: 'linux', architecture } }),
+  )
+  if (own === undefined || foreign === undefined) throw new Error('two were to be made')
+  const list = 'application/vnd.docker.distribution.manifest.list.v2+json'
+  for (const mediaType of [list, 'application/vnd.oci.image.index.v1+json']) {
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [own.descriptor, foreign.descriptor] }))
+    const annotations = { 'org.opencontainers.image.ref.name': 'docker.io/library/both:1' }
+    const index = {
+      blobs: new Map([...own.blobs, ...foreign.blobs, [digestOf(bytes), bytes]]),
+      descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length, annotations },
+    }
+    const layout = writeFiles(join(directory.path, `list-${bytes.length}`), layoutFiles([index]))
+    await images.load(layout)
+    const refs = join(store.root, 'content/blobs/sha256')
+    const shown = shownOf('both:1')
+    assert.is(shown?.mediaType, 'application/vnd.oci.image.index.v1+json')
+    const { manifests } = JSON.parse(readFileSync(join(refs, shown?.digest.slice(7) ?? ''), 'utf8'))
+    assert.equal(
+      manifests.map((each: { mediaType: string; platform: { architecture: string } }) => [each.mediaType, each.platform.architecture]),
+      [
+        ['application/vnd.oci.image.manifest.v1+json', 'amd64'],
+        ['application/vnd.oci.image.manifest.v1+json', 'arm64'],
+      ],
+    )
   }
 })
 
