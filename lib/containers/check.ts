@@ -3,11 +3,11 @@ import { checkTexts, invalidOption, isRecord, type OptionNames, optionCheck } fr
 import type { CapabilityOptions, WindowSize } from '../process/index.ts'
 import type { Container } from './container.ts'
 import type { LogOptions } from './log.ts'
-import type { CommandOptions, ContainerOptions, StartOptions } from './options.ts'
+import type { CollectOption, CommandOptions, ContainerOptions, StartOptions } from './options.ts'
 
 type OptionsOf<Method extends 'stop' | 'update'> = NonNullable<Parameters<Container[Method]>[0]>
 
-const commandNames: OptionNames<CommandOptions> = {
+const runNames: OptionNames<Omit<CommandOptions, CollectOption>> = {
   env: true,
   cwd: true,
   user: true,
@@ -15,14 +15,12 @@ const commandNames: OptionNames<CommandOptions> = {
   tty: true,
   timeout: true,
   signal: true,
-  check: true,
-  encoding: true,
-  maxOutput: true,
   rlimits: true,
   umask: true,
 }
-const containerNames: OptionNames<ContainerOptions> = {
-  ...commandNames,
+const collectNames: OptionNames<Pick<CommandOptions, CollectOption>> = { check: true, encoding: true, maxOutput: true }
+const commandNames: OptionNames<CommandOptions> = { ...runNames, ...collectNames }
+const ownNames: OptionNames<Omit<ContainerOptions, keyof CommandOptions>> = {
   hostname: true,
   network: true,
   memory: true,
@@ -36,12 +34,13 @@ const containerNames: OptionNames<ContainerOptions> = {
   shmSize: true,
   time: true,
 }
-const startNames: OptionNames<StartOptions> = { ...containerNames, name: true, cmd: true, entrypoint: true }
+const containerNames: OptionNames<ContainerOptions> = { ...commandNames, ...ownNames }
+const startNames: OptionNames<StartOptions> = { ...runNames, ...ownNames, name: true, cmd: true, entrypoint: true }
 
 /** Options by their names, of a command in a container, a throw-away container, `start`, and so on. Each throws `invalid_argument`. */
 export const checkCommandOptions = optionCheck<CommandOptions>('exec in a container', commandNames)
 export const checkContainerOptions = optionCheck<ContainerOptions>('exec', containerNames)
-export const checkStartOptions = optionCheck<StartOptions>('start', startNames)
+const checkStartNames = optionCheck<StartOptions>('start', startNames)
 export const checkPlanOptions = optionCheck<StartOptions & { readonly argv?: unknown }>('plan', { ...startNames, argv: true })
 export const checkStopOptions = optionCheck<OptionsOf<'stop'>>('stop', { grace: true, signal: true })
 export const checkUpdateOptions = optionCheck<OptionsOf<'update'>>('update', { memory: true, cpus: true, pids: true })
@@ -93,6 +92,18 @@ const checks: { readonly [name in keyof ContainerOptions]?: Check } = {
   time: ['a boolean', isFlag],
 }
 const checked = Object.entries(checks)
+
+/** As the others; what only commands that are waited for have is told where it is to be found of a container. */
+export function checkStartOptions(options: StartOptions): void {
+  if (isRecord(options))
+    for (const name of Object.keys(options))
+      if (Object.hasOwn(collectNames, name))
+        throw invalidOption(
+          `start has no option "${name}": nobody waits for a container's command unless told to.`,
+          'Its exit code is in `await container.wait()`, its output in `container.logs()` or `container.stdout`; `exec` has the option.',
+        )
+  checkStartNames(options)
+}
 
 /** Refuses values of a wrong type, which callers without types could give. Throws `invalid_argument`. */
 export function checkOptions(options: ContainerOptions): void {

@@ -325,7 +325,7 @@ export class Container implements AsyncDisposable {
   /** @internal Of a stopped container: its upper becomes the snapshot of a layer that was made of it, and an empty one lies over that. */
   async giveUpper(layer: MadeLayer, history: ImageData['history']): Promise<void> {
     if (!this.#ended) return
-    await this.#runtime.adopt(layer.chainId, this.#running.directory)
+    await this.#runtime.adopt({ chainId: layer.chainId, digest: layer.descriptor.digest }, this.#running.directory)
     const { agent } = await this.#runtime.zygote()
     const { spec } = this.#running
     await agent.run([{ op: 'mkdir', path: `${spec.directory}/upper`, mode: 0o755, tolerate: ['EEXIST'] }])

@@ -9,7 +9,7 @@ import type { ContainerDirectory } from './directory.ts'
 import { type ContainerRequest, launchContainer, launchedOf, layerPaths, layersOf } from './launch.ts'
 import type { ContainerOptions } from './options.ts'
 import { type Launched, Process, type ProcessResult, type Stdio } from './process.ts'
-import type { Runtime } from './runtime.ts'
+import { type Runtime, type UnpackedLayer, unpackedKey } from './runtime.ts'
 
 /** A command of a build step, all settled. */
 export interface LayerCommand {
@@ -73,7 +73,7 @@ export async function commitUpper(
   }
   const chain = chainId(below, layer.diffId)
   // Where the layer has other times than the upper, the snapshot is to be unpacked from it.
-  if (!keeps && clampTime === undefined) await runtime.adopt(chain, directory)
+  if (!keeps && clampTime === undefined) await runtime.adopt({ chainId: chain, digest: layer.descriptor.digest }, directory)
   return { descriptor: layer.descriptor, diffId: layer.diffId, chainId: chain }
 }
 
@@ -83,7 +83,7 @@ interface LayerOptions {
   /** Told of the removal of what a committed layer needed: nobody else waits for it. */
   readonly onRemoving?: ((removal: Promise<void>) => void) | undefined
   /** Told of the snapshot that the layer has become. */
-  readonly onSnapshot?: ((chainId: Digest) => void) | undefined
+  readonly onSnapshot?: ((layer: UnpackedLayer) => void) | undefined
 }
 
 /** A fresh upper over some snapshots, in the making. Exactly one of `commit` and `discard` ends it. */
@@ -184,7 +184,8 @@ export class LayerInProgress {
       if (this.#mounts === 0) await this.agent()
       await this.#closeAgent()
       const made = await commitUpper(this.#runtime, this.#directory, this.#lowers.at(-1), { clampTime: sourceDateEpoch() })
-      if (this.#runtime.hasUnpacked([made])) this.#options.onSnapshot?.(made.chainId)
+      const layer = { chainId: made.chainId, digest: made.descriptor.digest }
+      if (this.#runtime.hasUnpacked([layer])) this.#options.onSnapshot?.(layer)
       return made
     } finally {
       this.#isOver = true
@@ -230,17 +231,17 @@ export async function buildRuntime(runtime: Runtime): Promise<{
   }
   // A build holds what it looks for: what it has seen stays. What was seen by others may be gone.
   const seen = new Set<string>()
-  const onSnapshot = (chainId: Digest): void => {
-    seen.add(chainId)
+  const onSnapshot = (layer: UnpackedLayer): void => {
+    seen.add(unpackedKey(layer))
   }
   return {
     store: runtime.store,
     canChown: ids.kind !== 'single',
     unpack: async (image, options) => {
-      if (image.layers.every(({ chainId }) => seen.has(chainId))) return
+      if (image.layers.every((layer) => seen.has(unpackedKey(layer)))) return
       runtime.forgetUnpacked()
       await layersOf(runtime, image, options?.signal, options)
-      for (const { chainId } of image.layers) seen.add(chainId)
+      for (const layer of image.layers) onSnapshot(layer)
     },
     openLayer: async (lowers, options) => new LayerInProgress(runtime, lowers, { ...options, onRemoving, onSnapshot }),
     agentFor: (path) => runtime.agentFor(path),

@@ -70,8 +70,11 @@ export interface ContainerOptions extends CommandOptions {
   readonly time?: boolean | undefined
 }
 
+/** What only a command that is waited for has: a container's output is in its `logs()`, its exit code in `wait()`. */
+export type CollectOption = 'check' | 'encoding' | 'maxOutput'
+
 /** What `start` adds. */
-export interface StartOptions extends ContainerOptions {
+export interface StartOptions extends Omit<ContainerOptions, CollectOption> {
   /** For people: letters, digits, `_`, `.`, `-`. Unique among the containers of this thread. */
   readonly name?: string | undefined
   /** In place of the image's command; a string goes to its shell. */

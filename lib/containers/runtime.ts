@@ -20,6 +20,16 @@ const sweptEvery = 5000
 /** Milliseconds from the end of a worker thread to such a look. */
 const sweptAfter = 300
 
+/** A layer, and the blob that was looked at: another one that claims to be the same layer may be anything. */
+export interface UnpackedLayer {
+  readonly chainId: Digest
+  readonly digest: Digest
+}
+
+export function unpackedKey({ chainId, digest }: UnpackedLayer): string {
+  return `${chainId} ${digest}`
+}
+
 /** What all containers of one store share in this thread: the store, its zygote, cgroups, and who removes what is left. */
 export class Runtime {
   readonly store: Store
@@ -65,12 +75,12 @@ export class Runtime {
   }
 
   /** Whether these layers were seen unpacked: asking the file system at each start would cost more than the start. */
-  hasUnpacked(layers: readonly { readonly chainId: string }[]): boolean {
-    return layers.every(({ chainId }) => this.#unpacked.has(chainId))
+  hasUnpacked(layers: readonly UnpackedLayer[]): boolean {
+    return layers.every((layer) => this.#unpacked.has(unpackedKey(layer)))
   }
 
-  noteUnpacked(layers: readonly { readonly chainId: string }[]): void {
-    for (const { chainId } of layers) this.#unpacked.add(chainId)
+  noteUnpacked(layers: readonly UnpackedLayer[]): void {
+    for (const layer of layers) this.#unpacked.add(unpackedKey(layer))
   }
 
   /** What was seen unpacked may have been removed by another process. */
@@ -89,7 +99,7 @@ export class Runtime {
    * Makes a container's upper the snapshot of a layer, unless there is one already. By the zygote: an upper whose root directory was given to
    * another id is not the caller's to move (rename(2) rewrites its `..`).
    */
-  async adopt(chainId: Digest, directory: ContainerDirectory): Promise<void> {
+  async adopt({ chainId, digest }: UnpackedLayer, directory: ContainerDirectory): Promise<void> {
     const { agent } = await this.zygote()
     const path = this.snapshots.agentPath(chainId)
     const rename: Op = {
@@ -100,7 +110,7 @@ export class Runtime {
       tolerate: ['EEXIST', 'ENOTEMPTY'],
     }
     await this.snapshots.name(chainId, () => agent.run([rename]))
-    this.noteUnpacked([{ chainId }])
+    this.noteUnpacked([{ chainId, digest }])
   }
 
   newDirectory(): ContainerDirectory {

@@ -111,6 +111,17 @@ for (const [name, call, known] of calls) {
   })
 }
 
+test('what only a command that is waited for has is refused of a container, and told where to look', async () => {
+  const wrong: readonly Record<string, unknown>[] = [{ check: true }, { encoding: 'buffer' }, { maxOutput: '1k' }]
+  for (const options of wrong) {
+    const [name = ''] = Object.keys(options)
+    for (const call of [base, built])
+      await assertRefused(() => call.start(options as Options), name, new RegExp(`"${name}"`), /wait\(\).*logs\(\)/)
+    await assertRefused(() => built.plan(options as Options), name, new RegExp(`"${name}"`))
+    assert.is((await built.exec(['true'], options as Options)).exitCode, 0)
+  }
+})
+
 test('what a process cannot be started with rejects, and throws nothing at the call', async () => {
   const wrong: readonly (readonly [command: unknown, options: unknown])[] = [
     [['true'], { nope: 1 }],
