@@ -51,8 +51,9 @@ function isRunning(target: HasExec): boolean {
 
 const shell = ['/bin/sh', '-c', 'command -v bash > /dev/null && exec bash; exec sh']
 
+/** Of a terminal that nobody has told its size (script(1) without a terminal of its own, say) the kernel says 0 × 0. */
 function sizeOf({ output }: Terminal): { rows: number; columns: number } {
-  return { rows: output.rows ?? 24, columns: output.columns ?? 80 }
+  return { rows: output.rows || 24, columns: output.columns || 80 }
 }
 
 /** Runs a shell of `target` on the terminal, all keys its own. Resolves, to how it ended, when the user has left it. */

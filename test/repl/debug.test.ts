@@ -1,8 +1,9 @@
 // test: alone
 // test: timeout 180
+import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
-import { shellTarget } from '../../repl/debug.ts'
+import { runShell, shellTarget } from '../../repl/debug.ts'
 import { has } from '../support/machine.ts'
 import { skip } from '../support/skip.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
@@ -45,6 +46,26 @@ test('.debug opens a shell in the state before the step that failed, and the pro
   await screen.see(/No shell can be opened in this/)
   screen.press('C-d')
   await screen.see(/ended 0$/)
+})
+
+test('a terminal without a size has a shell of 24 rows and 80 columns, also after it has changed to none', async () => {
+  const sizes: unknown[] = []
+  const output = Object.assign(new PassThrough(), { rows: 0, columns: 0 })
+  const target = {
+    exec(_: readonly string[], { tty }: { tty?: unknown }) {
+      sizes.push(tty)
+      const ended = Promise.resolve().then(() => {
+        output.emit('resize')
+        return { exitCode: 0, signal: null }
+      })
+      return Object.assign(ended, { stdin: new PassThrough(), stdout: new PassThrough(), resize: (size: unknown) => sizes.push(size) })
+    },
+  }
+  assert.match(await runShell(target, { input: new PassThrough(), output }), /has ended/)
+  assert.equal(sizes, [
+    { rows: 24, columns: 80 },
+    { rows: 24, columns: 80 },
+  ])
 })
 
 test('what has no state to look into is refused', () => {
