@@ -210,9 +210,10 @@ export async function prepareAdd(step: AddStep, stage: Stage, context: BuildCont
     },
     async carryOut() {
       const { runtime, options, epoch } = context
-      // What only shows when it is unpacked (a hard link to nothing, say) is an archive's, too: nothing else that is added has it.
+      // What only shows when it is unpacked (a hard link to nothing, say) is an archive's, too, where there is one.
       const addedLayer = (entries: AsyncIterable<LayerEntry>) =>
         layerOf(() => entries, stage, context).catch((error: unknown) => {
+          if (planned.archives.size === 0) throw error
           throw archiveDamaged(planned.matches.flatMap((match) => archiveNames(match, planned)).join(', '), error)
         })
       const planned = await input.planned()

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import type { SourceEntry } from '../../lib/build/files/entry.ts'
 import { ImageFiles } from '../../lib/build/files/image-files.ts'
 import { BuildError, type BuildOptions, buildImage } from '../../lib/build/index.ts'
+import { StrakeError } from '../../lib/errors/index.ts'
 import { type ImageBuilder, image } from '../../lib/fluent/image-builder.ts'
 import type { ImageData } from '../../lib/images/index.ts'
 import { hexOf, Store } from '../../lib/store/index.ts'
@@ -140,6 +141,35 @@ test('working directories are made where they are missing, and no layer where th
       [false, true, false, false, false],
     )
     assert.is((await look(built, '/srv/app/sub/where'))?.text, '/srv/app/sub\n')
+  }))
+
+test('what is no directory stays what it is, whatever is to be put below it: an earlier step made it, or a lower layer has it', () =>
+  withBench(async ({ build, look, directory }) => {
+    const base = image('host').run('echo precious > /f; mkfifo /p; ln -s /f /l; ln -s p /q')
+    for (const builder of [
+      base.copy({ x: '' }, '/f/y/'),
+      base.copy({ x: '' }, '/etc/passwd/y/'),
+      base.copy({ x: '' }, '/l/y/z/'),
+      base.copy({ x: '' }, '/q/y/'),
+      base.copy('/f', '/f/y/', { from: base }),
+      base.workdir('/f/app'),
+      base.workdir('/p/app/sub'),
+      image().fromDockerfile({ text: 'FROM scratch\nCOPY <<x /f\nprecious\nx\nCOPY <<x /f/y/\n1\nx\n' }),
+    ]) {
+      const error = await build(builder).then(
+        () => assert.unreachable('it was built'),
+        (thrown: unknown) => thrown,
+      )
+      assert.instance(error, BuildError)
+      const failed = error as BuildError<ImageData>
+      assert.equal([failed.code, /is no directory in the image/.test(failed.message)], ['build_failed', true], failed.message)
+      assert.is((await look(failed.state, '/f'))?.text, 'precious\n')
+    }
+    writeFileSync(join(directory, 'context', 'a'), '')
+    for (const builder of [base.copy({ x: '' }, '/f/y/', { link: true }), base.add('a', '/f/y/', { link: true })]) {
+      const error = await build(builder).catch((thrown: StrakeError) => thrown)
+      assert.is(error instanceof StrakeError && error.code, 'layer_invalid')
+    }
   }))
 
 test('a command that fails leaves nothing but the image before it', () =>

@@ -112,8 +112,9 @@ export class Upper {
     const given = parentOf(path)
     const target = joinPath(this.#parents.get(given) ?? (await this.#parent(given)), name)
     // An older file or link goes; a directory is in the way.
-    if (isType(await this.paths.stat(target), 'directory'))
-      throw conflict(target, 'is a directory in the image, and a file or link of that name is copied')
+    const before = await this.paths.stat(target)
+    if (isType(before, 'directory')) throw conflict(target, 'is a directory in the image, and a file or link of that name is copied')
+    if (isType(before, 'link')) this.#forgetWays()
     this.#set(target, entry, digest)
     this.paths.note(target, entry.kind, entry.target)
   }
@@ -122,6 +123,12 @@ export class Upper {
   entries(): UpperEntry[] {
     const keyed = [...this.#entries.values()].map((entry) => ({ key: entry.path.replaceAll('/', '\0'), entry }))
     return keyed.sort((one, other) => (one.key < other.key ? -1 : 1)).map(({ entry }) => entry)
+  }
+
+  /** Where a link is replaced, what was found through it is elsewhere, or nowhere. */
+  #forgetWays(): void {
+    this.#directories.clear()
+    this.#parents.clear()
   }
 
   async #parent(path: BytePath): Promise<BytePath> {
@@ -136,11 +143,13 @@ export class Upper {
   async #makeDirectory(path: BytePath): Promise<BytePath> {
     const place = await this.paths.resolve(path)
     if (isType(place.record, 'directory')) return place.path
-    if (place.record) throw conflict(place.path, 'is no directory in the image, and files are copied into it')
     let here: BytePath = '/'
     for (const name of place.path.split('/').filter((each) => each !== '')) {
       const next = joinPath(here, name)
-      if (!(await this.paths.stat(next))) {
+      const record = await this.paths.stat(next)
+      // The place itself, or a name on the way to it: what is below a file is not there, as what is below nothing.
+      if (record && !isType(record, 'directory')) throw conflict(next, 'is no directory in the image, and it would have to be one')
+      if (!record) {
         await this.#touch(here)
         this.#set(next, blankDirectory, undefined, blankDirectory.mode)
         this.paths.note(next, 'directory')
