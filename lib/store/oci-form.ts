@@ -9,6 +9,8 @@ const ociNames: Readonly<Record<string, string>> = {
   'application/vnd.docker.distribution.manifest.v2+json': 'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.container.image.v1+json': 'application/vnd.oci.image.config.v1+json',
 }
+type Form = Descriptor | undefined
+
 /** Of lists in lists. */
 const deepest = 8
 
@@ -29,12 +31,23 @@ export function mayHaveOciForm({ mediaType }: Pick<Descriptor, 'mediaType'>): bo
  * Stores the manifest or index that OCI would have of an image in Docker's format: other media types, and all digests of what has the content the same.
  * undefined where nothing of it is in that format, or it cannot be read.
  */
-export async function putOciForm(blobs: Blobs, descriptor: Descriptor, depth = 0): Promise<Descriptor | undefined> {
+export async function putOciForm(blobs: Blobs, descriptor: Descriptor): Promise<Descriptor | undefined> {
+  return await formOf(blobs, descriptor, 0, new Map())
+}
+
+/** @param known of what an index lists more than once */
+async function formOf(blobs: Blobs, descriptor: Descriptor, depth: number, known: Map<string, Form>): Promise<Form> {
   if (!mayHaveOciForm(descriptor) || depth > deepest) return undefined
+  const key = `${descriptor.mediaType} ${descriptor.digest}`
+  if (!known.has(key)) known.set(key, await madeForm(blobs, descriptor, depth, known))
+  return known.get(key)
+}
+
+async function madeForm(blobs: Blobs, descriptor: Descriptor, depth: number, known: Map<string, Form>): Promise<Form> {
   const value = await readObject(blobs, descriptor)
   if (value === undefined) return undefined
   const { config, layers, manifests, ...rest } = value
-  const forms = areDescribed(manifests) ? await formsOf(blobs, manifests, depth) : undefined
+  const forms = areDescribed(manifests) ? await formsOf(blobs, manifests, depth, known) : undefined
   if (descriptor.mediaType === ociIndex && !forms?.some((each, at) => each !== (manifests as Descriptor[])[at])) return undefined
   const renamed = {
     ...rest,
@@ -43,15 +56,27 @@ export async function putOciForm(blobs: Blobs, descriptor: Descriptor, depth = 0
     ...(areDescribed(layers) ? { layers: layers.map((each) => ({ ...each, mediaType: ociName(each.mediaType) })) } : {}),
     ...(forms ? { manifests: forms } : {}),
   }
-  const { digest, size } = await blobs.put(Buffer.from(JSON.stringify(renamed)))
+  const text = textOf(renamed)
+  if (text === undefined) return undefined
+  const { digest, size } = await blobs.put(Buffer.from(text))
   return { mediaType: renamed.mediaType, digest, size }
 }
 
+/** undefined for what nests deeper than can be written: it was read all the same. */
+function textOf(value: object): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
 /** What an index lists and the store does not have stays as it is. */
-async function formsOf(blobs: Blobs, manifests: readonly Descriptor[], depth: number): Promise<Descriptor[]> {
+async function formsOf(blobs: Blobs, manifests: readonly Descriptor[], depth: number, known: Map<string, Form>): Promise<Descriptor[]> {
   const forms: Descriptor[] = []
   for (const each of manifests) {
-    const form = await putOciForm(blobs, each, depth + 1)
+    const form = await formOf(blobs, each, depth + 1, known)
     forms.push(form ? { ...each, ...form } : each)
   }
   return forms

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { indexMediaType } from '../../lib/images/index.ts'
 import { type Image, image, images, store } from '../../lib/index.ts'
 import { digestOf } from '../../lib/store/index.ts'
 import { layoutFiles, makeImage, writeFiles } from '../images/maker.ts'
@@ -146,6 +147,31 @@ test('an index of such images, by either name, is one of OCI images to others', 
       ],
     )
   }
+})
+
+test('a manifest that nests deeper than can be written, and an index that lists the same many times, in each other, are taken as they are', async () => {
+  const one = makeImage([tar(dir('deep'))], { docker: true, tag: 'docker.io/library/deep:1', config: { config: {} } })
+  const bytes = one.blobs.get(one.descriptor.digest)
+  const nested = Buffer.from(`{"x":${'['.repeat(50_000)}${']'.repeat(50_000)},${bytes?.toString().slice(1)}`)
+  const { annotations, mediaType } = one.descriptor
+  const deep = {
+    blobs: new Map([...one.blobs, [digestOf(nested), nested]]),
+    descriptor: { mediaType, digest: digestOf(nested), size: nested.length, ...(annotations ? { annotations } : {}) },
+  }
+  await images.load(writeFiles(join(directory.path, 'deep'), layoutFiles([deep])))
+  assert.is(shownOf('deep:1')?.digest, digestOf(nested))
+  let inner: { mediaType: string; digest: string; size: number } = one.descriptor
+  const blobs = new Map(one.blobs)
+  for (let level = 0; level < 2; level += 1) {
+    const text = Buffer.from(
+      JSON.stringify({ schemaVersion: 2, mediaType: indexMediaType, manifests: Array(50).fill({ ...inner, annotations: undefined }) }),
+    )
+    blobs.set(digestOf(text), text)
+    inner = { mediaType: indexMediaType, digest: digestOf(text), size: text.length }
+  }
+  const named = { ...inner, annotations: { 'org.opencontainers.image.ref.name': 'docker.io/library/wide:1' } }
+  await images.load(writeFiles(join(directory.path, 'wide'), layoutFiles([{ blobs, descriptor: named }])))
+  assert.is(shownOf('wide:1')?.mediaType, indexMediaType)
 })
 
 test.run()
