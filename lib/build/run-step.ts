@@ -7,6 +7,7 @@ import { checkAborted } from './failure.ts'
 import type { Mask } from './mounts/mask.ts'
 import { startRefused } from './mounts/refused.ts'
 import { RunMounts } from './mounts/run-mounts.ts'
+import { withoutSecrets } from './mounts/without-secrets.ts'
 import { LogTail } from './progress.ts'
 import type { BuildCommand, BuildCommandResult } from './runtime.ts'
 import { argvOf, defaultPath, workdirOf } from './settings.ts'
@@ -122,27 +123,28 @@ export async function prepareRun(step: RunStep, stage: Stage, context: BuildCont
         try {
           const { points } = open
           const killsBefore = oomKills()
-          const result = await layer
-            .run({
-              ...command,
-              env: { ...unkeyed, ...command.env, ...open.env },
-              mounts: open.mounts,
-              points,
-              signal,
-              onOutput: (stream, data) => output.add(stream, data),
-            })
-            .catch((error: unknown) => {
-              throw notStarted(startRefused(error, open.mounts))
-            })
+          const running = layer.run({
+            ...command,
+            env: { ...unkeyed, ...command.env, ...open.env },
+            mounts: open.mounts,
+            points,
+            signal,
+            onOutput: (stream, data) => output.add(stream, data),
+          })
+          const ended = running.catch((error: unknown) => {
+            throw notStarted(startRefused(error, open.mounts))
+          })
+          const result = await withoutSecrets(open.mask, ended)
           output.end()
           checkAborted(signal)
           if (result.exitCode !== 0) throw failure(step, result, output.log.toString(), ranOutOfMemory(result, killsBefore))
         } finally {
-          await open.release()
+          await withoutSecrets(open.mask, open.release())
         }
-        const made = await layer.commit().catch((error: unknown) => {
+        const committed = layer.commit().catch((error: unknown) => {
           throw notKept(error, output.log.toString())
         })
+        const made = await withoutSecrets(open.mask, committed)
         return stageLayer(made)
       } finally {
         await layer.discard()

@@ -48,16 +48,39 @@ function isOfWord(byte: number): boolean {
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || byte >= 0x80
 }
 
-/** Puts stars in the place of secrets in what a command prints. */
+function sorted(patterns: readonly Pattern[]): readonly Pattern[] {
+  return [...patterns].sort((one, other) => other.bytes.length - one.bytes.length)
+}
+
+/** A value as messages show a name: its bytes as text, and that as JSON has it. */
+function formsOf(value: Uint8Array): Buffer[] {
+  const text = Buffer.from(trimmed(Buffer.from(value).toString('latin1')), 'latin1').toString()
+  return [text, JSON.stringify(text).slice(1, -1)].map((each) => Buffer.from(each))
+}
+
+/** Puts stars in the place of secrets in what a command prints, and in what is said of it. */
 export class Mask {
   readonly #patterns: readonly Pattern[]
+  readonly #forms: readonly Pattern[]
 
   constructor(values: readonly Uint8Array[]) {
-    this.#patterns = values.flatMap(patternsOf).sort((one, other) => other.bytes.length - one.bytes.length)
+    this.#patterns = sorted(values.flatMap(patternsOf))
+    this.#forms = sorted([...this.#patterns, ...values.flatMap(formsOf).flatMap(patternsOf)])
   }
 
   get isEmpty(): boolean {
     return this.#patterns.length === 0
+  }
+
+  /** Of a message, or a name in one. Either may have been cut: where it ends with what may be the start of a secret, that is starred as well. */
+  text(text: string): string {
+    const pieces = this.#pass(text, Number.POSITIVE_INFINITY).split('…')
+    return pieces.map((piece) => this.#pass(piece, leastBytes)).join('…')
+  }
+
+  #pass(text: string, least: number): string {
+    const stream = new MaskStream(this.#forms)
+    return Buffer.concat([stream.add(Buffer.from(text)), stream.end(least)]).toString()
   }
 
   /** For one stream: gives what may be shown by now, and holds back what may be the start of a secret. */
@@ -81,8 +104,9 @@ class MaskStream {
     return this.#show(bytes, bytes.length - this.#started(bytes))
   }
 
-  end(): Buffer {
-    return this.#show(this.#held, this.#held.length)
+  /** What is held back. As a start of a secret it is not shown where it has `least` bytes. */
+  end(least = Number.POSITIVE_INFINITY): Buffer {
+    return this.#held.length >= least ? stars : this.#show(this.#held, this.#held.length)
   }
 
   /** Of what begins before `decided` all is known: the first that begins counts, and the longest of those that begin there. */

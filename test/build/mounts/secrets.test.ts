@@ -175,6 +175,36 @@ test('a mask finds all of a secret and its lines; of a short one every word, and
   assert.ok(new Mask([Buffer.from(' \n')]).isEmpty)
 })
 
+test('B04: an error that names what a command has made names no secret: message, details, causes, event; nor what is left of one that is cut', () =>
+  withBench(async ({ build }) => {
+    const long = 'y'.repeat(40) + value
+    const name = 'd'.repeat(200)
+    const deep = `cd /x*/* && for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do mkdir ${name}; cd -P ./${name}; done`
+    const cases: [what: string, script: string, secret: string, shown: RegExp][] = [
+      ['a marker', 'touch "/.wh.$(cat /run/secrets/s)"', value, /\/\.wh\.\*\*\*" is a name/],
+      ['its directory', 'd="/a/$(cat /run/secrets/s)/b"; mkdir -p "$d"; touch "$d/.wh.x"', value, /\/a\/\*\*\*\/b\/\.wh\.x/],
+      ['quotes and lines', 'touch "/.wh.$(cat /run/secrets/s)"', 'zqab"zq12\nzqde\\zq34', /\.wh\.\*\*\*"/],
+      ['one cut short', `mkdir -p "/${'x'.repeat(50)}/$(cat /run/secrets/s)" && ${deep}`, long, /\/x+\/\*\*\*… is too deep/],
+    ]
+    for (const [what, script, secretValue, shown] of cases) {
+      const events: BuildEvent[] = []
+      const options = { secrets: { s: secretValue }, onProgress: (event: BuildEvent) => void events.push(event) }
+      const error = await failure(build(host.run(script, { mounts: [secret('s')] }), options))
+      const failed = events.find((event) => event.type === 'failed')
+      const texts = [
+        error.message,
+        JSON.stringify(error.details),
+        String(error.stack),
+        inspect(error, { depth: 9 }),
+        inspect(failed, { depth: 9 }),
+      ]
+      assert.match(error.message, shown, what)
+      assert.ok(failed?.type === 'failed' && failed.error === error, what)
+      for (const text of texts)
+        for (const part of [secretValue, ...secretValue.split(/[^a-z0-9-]+/), secretValue.slice(0, 8)]) assert.not.match(text, part, what)
+    }
+  }))
+
 test('a short secret is in neither log nor error', () =>
   withBench(async ({ build }) => {
     for (const short of ['123', 'abcdef1\nghijkl2\n', '7']) {
