@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { StrakeError } from '../errors/index.ts'
 import { hostPlatform, Images } from '../images/index.ts'
-import { decompress, type LayerNotice, walkTar } from '../layers/index.ts'
+import { decompress, type LayerNotice, noteContent, walkTar } from '../layers/index.ts'
 import { pushImage, RemoteImage, type RemoteOptions } from '../registry/index.ts'
 import { type ByteStream, type Digest, hexOf, type Store } from '../store/index.ts'
 import { type CachedStep, parseStep } from './cache.ts'
@@ -105,7 +105,7 @@ export class RemoteCache {
     const hash = createHash('sha256')
     for await (const _ of walkTar(hashed(decompress(await blobs.stream(digest)), hash)));
     const actual = hash.digest('hex')
-    if (actual === hexOf(diffId)) return
+    if (actual === hexOf(diffId)) return await noteContent(this.#store, { digest, diffId })
     throw new StrakeError('digest_mismatch', `its content has the digest sha256:${actual}, not ${diffId}`, {
       details: { expected: diffId, actual: `sha256:${actual}` },
     })

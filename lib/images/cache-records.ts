@@ -18,7 +18,7 @@ export interface CacheRecord {
 }
 
 /** Directories of `cache/` that are not of builds. */
-const others = ['snapshots', 'mounts', 'seen', 'compressed']
+const others = ['snapshots', 'mounts', 'seen', 'compressed', 'contents']
 
 /** Every record of the build cache. */
 export async function cacheRecords(store: Store): Promise<CacheRecord[]> {

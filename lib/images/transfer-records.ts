@@ -37,7 +37,11 @@ export async function removeStaleTransfers(store: Store): Promise<void> {
   for await (const { digest } of store.blobs.list()) present.add(hexOf(digest))
   const records = await transferRecords(store)
   const kept = new Set(records.flatMap(({ about, became }) => (became && present.has(about) ? [hexOf(became)] : [])))
-  for (const { path, about } of records) if (!present.has(about) && !kept.has(about)) await rm(path, { force: true })
+  const isOfUse = (about: string): boolean => present.has(about) || kept.has(about)
+  for (const { path, about } of records) if (!isOfUse(about)) await rm(path, { force: true })
+  // Which blob was seen to hold which layer (lib/layers/contents.ts).
+  for (const name of await namesIn(store.path('cache', 'contents')))
+    if (!isOfUse(name.slice(0, name.indexOf('-')))) await rm(store.path('cache', 'contents', name), { force: true })
 }
 
 async function namesIn(path: string): Promise<string[]> {

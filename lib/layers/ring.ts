@@ -31,6 +31,13 @@ export class Ring {
     }
   }
 
+  /** One that no agent sees. Rejects with `kernel_refused`. */
+  static own(): Ring {
+    const ring = new Ring()
+    closeFd(ring.#memfd)
+    return ring
+  }
+
   private constructor() {
     const made = binding().ring(segmentBytes * segmentCount)
     if (typeof made === 'number') throw kernelRefused([], -1, -made)

@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs'
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
@@ -5,11 +6,12 @@ import type { IdRange } from '../ids/index.ts'
 import { type BlobFile, type Digest, failedWith, hexOf, type Store, snapshotKey, storeError, writing } from '../store/index.ts'
 import { decodeRecords, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
+import { contentOf, isKnownContent, noteContent } from './contents.ts'
 import { chainIds } from './ids.ts'
-import type { LayerLimits } from './limits.ts'
+import { type LayerLimits, withDefaults } from './limits.ts'
 import { SnapshotView } from './lower.ts'
 import { SyncLater } from './sync-later.ts'
-import { unpackLayer } from './unpack.ts'
+import { aborted, checkDiffId, unpackLayer } from './unpack.ts'
 import type { LayerNotice } from './unpacker.ts'
 
 /** Where agents see the store's root. */
@@ -35,7 +37,7 @@ export interface SnapshotOptions {
   readonly signal?: AbortSignal | undefined
   /** Told of what is not unpacked as the layer has it, while a layer is unpacked; not of one that is there already. */
   readonly onNotice?: ((notice: LayerNotice) => void) | undefined
-  /** Waited for before a layer is read that is not unpacked yet: its blob may still be on its way, and is read as it comes where its file is given. */
+  /** Waited for before a layer is read: its blob may still be on its way, and is read as it comes where its file is given. */
   readonly ready?: ((layer: LayerSource) => Promise<BlobFile | undefined>) | undefined
   /** Called with each layer that is there, unpacked now or before. */
   readonly onLayer?: ((chainId: Digest, unpacked: boolean) => void) | undefined
@@ -75,7 +77,10 @@ export class Snapshots {
     }
   }
 
-  /** Makes sure that every layer, the bottom one first, is unpacked. Resolves to their chainIDs. Rejects as `unpackLayer` does, and with `store_full`. */
+  /**
+   * Makes sure that every layer, the bottom one first, is unpacked, and that its blob holds what is unpacked: one that this store has not seen to hold it, of
+   * a layer that is there by another blob, is read to its end once. Resolves to their chainIDs. Rejects as `unpackLayer` does, and with `store_full`.
+   */
   async ensure(layers: readonly LayerSource[], agentFor: AgentFor, options: SnapshotOptions = {}): Promise<Digest[]> {
     const chain = chainIds(layers.map(({ diffId }) => diffId))
     using _ = this.#store.hold()
@@ -87,6 +92,7 @@ export class Snapshots {
         const chainId = chain[index]
         if (chainId === undefined) continue
         const unpacked = !(await this.has(chainId)) && (await this.#unpackOnce(chainId, layer, chain.slice(0, index), agents, options))
+        if (!unpacked) await this.#check(layer, options)
         options.onLayer?.(chainId, unpacked)
       }
     } finally {
@@ -120,6 +126,24 @@ export class Snapshots {
     })
   }
 
+  /**
+   * Looks at a layer whose chainID is there: what its image claims is no reason to believe that its blob is the same layer. Who pushes or saves the image would
+   * pass something else on than what runs.
+   */
+  async #check(layer: LayerSource, options: SnapshotOptions): Promise<void> {
+    if (await isKnownContent(this.#store, layer)) return
+    const arriving = await options.ready?.(layer)
+    // Of an image that was removed while its snapshots are in use there is nothing to be passed on.
+    if (arriving === undefined && !(await this.#store.blobs.has(layer.digest))) return
+    const file = arriving ?? (await this.#store.blobs.file(layer.digest))
+    try {
+      checkDiffId(await contentOf(file, withDefaults(options.limits), options.signal), layer.diffId)
+    } catch (error) {
+      throw options.signal?.aborted ? aborted(options.signal) : await reasonOf(error, file)
+    }
+    await noteContent(this.#store, layer)
+  }
+
   async #unpack(
     chainId: Digest,
     layer: LayerSource,
@@ -142,6 +166,7 @@ export class Snapshots {
           mediaType: layer.mediaType,
           lower: view.length === 0 ? undefined : new SnapshotView(view),
         })
+        await noteContent(this.#store, layer)
       } catch (error) {
         await emptyRoot(target)
         throw await reasonOf(error, file)
@@ -188,6 +213,8 @@ export class Snapshots {
     await this.#store.note(snapshotKey(chainId))
     this.#store.unsynced.add(chainId)
     this.#syncLater.soon()
+    // What was measured of an earlier one, which somebody removed by hand or a loss of power took, is not what this one has to look like.
+    if (!existsSync(this.path(chainId))) rmSync(this.#store.path('cache', 'snapshots', hexOf(chainId)), { force: true })
     await rename()
   }
 }

@@ -46,6 +46,12 @@ export async function unpackLayer(source: BlobFile | ByteStream, agent: Agent, o
   }
 }
 
+/** Throws `digest_mismatch` when a layer's content is another than is said of it. */
+export function checkDiffId(actual: Digest, expected: Digest): void {
+  if (actual === expected) return
+  throw new StrakeError('digest_mismatch', `the layer's content has diffID ${actual}, not ${expected}`, { details: { expected, actual } })
+}
+
 /** A layer is read as what it is, as Docker and podman do; umoci goes by its media type and fails. */
 function tellMisnamed(found: Compression, { mediaType, onNotice }: UnpackOptions): void {
   if (mediaType === undefined || (/[.+](gzip|zstd)$/.exec(mediaType)?.[1] ?? 'none') === found) return
@@ -53,7 +59,7 @@ function tellMisnamed(found: Compression, { mediaType, onNotice }: UnpackOptions
   onNotice?.({ path: '/', message: `the layer ${what}, other than its media type says (${mediaType}): other programs may refuse it` })
 }
 
-function aborted(signal: AbortSignal): StrakeError {
+export function aborted(signal: AbortSignal): StrakeError {
   return new StrakeError('aborted', 'unpacking was aborted', { cause: signal.reason })
 }
 
@@ -71,10 +77,6 @@ async function unpackFrom(filler: Filler, ring: Ring, agent: Agent, options: Unp
   }
   const entries = await unpacker.run(new Walker(new ByteSource(walked()), withDefaults(options.limits)))
   const diffId = toDigest('sha256', filler.digest())
-  if (options.diffId !== undefined && diffId !== options.diffId) {
-    throw new StrakeError('digest_mismatch', `the layer's content has diffID ${diffId}, not ${options.diffId}`, {
-      details: { expected: options.diffId, actual: diffId },
-    })
-  }
+  if (options.diffId !== undefined) checkDiffId(diffId, options.diffId)
   return { diffId, entries, bytes }
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { open, rm } from 'node:fs/promises'
 import { soundBlob } from '../../images/index.ts'
-import { compress, decompress, type LayerCompression } from '../../layers/index.ts'
-import { type Descriptor, type Digest, type Store, toDigest } from '../../store/index.ts'
+import { compress, compressionOf, decompress, type LayerCompression, longestMagic, noteContent, startOf } from '../../layers/index.ts'
+import { type Descriptor, type Digest, peek, type Store, toDigest } from '../../store/index.ts'
 
 export interface CompressedFile {
   readonly path: string
@@ -29,9 +29,10 @@ export async function withCompressed<T>(
   try {
     const hash = createHash('sha256')
     let size = 0
+    const { held, rest } = await peek(soundBlob(store, layer.digest), longestMagic)
     const handle = await open(path, 'wx', 0o600)
     try {
-      for await (const piece of compress(decompress(counted(soundBlob(store, layer.digest), onBytes)), compression)) {
+      for await (const piece of compress(decompress(counted(rest, onBytes)), compression)) {
         hash.update(piece)
         for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten
         size += piece.length
@@ -39,7 +40,10 @@ export async function withCompressed<T>(
     } finally {
       await handle.close()
     }
-    return await use({ path, digest: toDigest('sha256', hash.digest('hex')), size })
+    const digest = toDigest('sha256', hash.digest('hex'))
+    // Pulled back it need not be looked into.
+    if (compressionOf(startOf(held)) === 'none') await noteContent(store, { digest, diffId: layer.digest })
+    return await use({ path, digest, size })
   } finally {
     await rm(path, { force: true })
   }
