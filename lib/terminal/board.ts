@@ -18,8 +18,22 @@ export interface Drawer {
 
 /** Where it draws: stderr, as far as this room needs to know it. */
 export interface Screen {
-  readonly columns?: number | undefined
-  readonly rows?: number | undefined
+  readonly columns: number
+  readonly rows: number
+}
+
+/** What is drawn on where a terminal does not say its size, as one of script(1) or of a CI does not: 0 by 0 it would say, and nothing fits in there. */
+const standard = { columns: 80, rows: 24 }
+
+/** A terminal as whoever draws on it sees it: always of some size. */
+function sized(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  return new Proxy(stream, {
+    get: (_, name) => {
+      if (name === 'columns' || name === 'rows') return stream[name] || standard[name]
+      const value: unknown = Reflect.get(stream, name)
+      return typeof value === 'function' ? value.bind(stream) : value
+    },
+  })
 }
 
 /**
@@ -71,7 +85,7 @@ export class Board {
 
   get #width(): number {
     // The last column is left free: some terminals go to the next line when it is written.
-    return Math.max(1, (this.#screen.columns || 80) - 1)
+    return Math.max(1, this.#screen.columns - 1)
   }
 
   #render(): void {
@@ -84,7 +98,7 @@ export class Board {
     this.#isDrawn = true
     const width = this.#width
     const lines = [...this.#views].flatMap((view) => view.lines(width)).map((line) => fit(line, width))
-    const most = Math.max(1, (this.#screen.rows || 24) - 1)
+    const most = Math.max(1, this.#screen.rows - 1)
     this.#draw((lines.length > most ? lines.slice(-most) : lines).join('\n'))
   }
 }
@@ -130,7 +144,7 @@ let board: Promise<Board> | undefined
 
 /** The board on stderr; undefined where that is no terminal that lines can be drawn on: then nothing is to be written to it. */
 export async function openBoard(): Promise<Board | undefined> {
-  const { stderr } = process
+  const stderr = sized(process.stderr)
   if (!stderr.isTTY || process.env.TERM === 'dumb' || process.env.STRAKE_PROGRESS === 'none') return undefined
   board ??= import('log-update').then(({ createLogUpdate }) => new Board(stderr, createLogUpdate(stderr)))
   return await board

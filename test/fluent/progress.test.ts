@@ -21,12 +21,12 @@ function withoutTerminal(onProgress: string[], STRAKE_PROGRESS?: string): Run {
   return spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), worker, place.path, ...onProgress], { encoding: 'utf8', env })
 }
 
-/** What comes out of a terminal of 100 columns. */
-function onTerminal(onProgress: string[], STRAKE_PROGRESS?: string): string {
+/** What comes out of a terminal. */
+function onTerminal(onProgress: string[], STRAKE_PROGRESS?: string, size = 'cols 100 rows 30'): string {
   using place = temporaryDirectory('progress')
   const file = join(place.path, 'typescript')
   const words = [process.execPath, '--import', import.meta.resolve('tsx'), worker, place.path, ...onProgress]
-  const command = `stty cols 100 rows 30; ${words.map((word) => `'${word}'`).join(' ')}`
+  const command = `stty ${size}; ${words.map((word) => `'${word}'`).join(' ')}`
   const env = { ...process.env, TERM: 'xterm', ...(STRAKE_PROGRESS === undefined ? {} : { STRAKE_PROGRESS }) }
   spawnSync('script', ['--quiet', '--flush', '--command', command, file], { env, stdio: ['ignore', 'ignore', 'ignore'] })
   return readFileSync(file, 'utf8')
@@ -52,6 +52,12 @@ test('on a terminal: bars of a push and a pull, steps with their output, a failu
   assert.not.match(text, /\x1b\[31m|\x1b\[2J/)
   // The cursor is shown again.
   assert.ok(text.lastIndexOf('\x1b[?25h') > text.lastIndexOf('\x1b[?25l'))
+})
+
+test('a terminal that does not say its size is one of 80 columns', () => {
+  const text = onTerminal(['terminal'], undefined, 'cols 0 rows 0')
+  assert.match(text, /pu(ll|sh)ing +[█░]{24} /)
+  for (const part of [/✔ pushed 127/, /✔ pulled 127/, /│ two\r\n/, /✘ \[2\/2\] RUN echo why/]) assert.match(text, part)
 })
 
 test('on a terminal, $STRAKE_PROGRESS has what takes its time drawn, and leaves the log to who prints the error', () => {
