@@ -17,7 +17,8 @@ export class Exchange {
     this.#request = request
     this.response = response
     this.method = request.method ?? ''
-    const url = request.url ?? ''
+    // Whole URLs are for proxies, and every server takes them (RFC 9112, 3.2.2). Its host plays no part here, nor does the Host header.
+    const url = (request.url ?? '').replace(/^https?:\/\/[^/?#]*/i, '')
     const mark = url.indexOf('?')
     this.query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
     this.#path = mark < 0 ? url : url.slice(0, mark)

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { createServer } from 'node:net'
 import { inspect } from 'node:util'
 import * as assert from 'uvu/assert'
@@ -85,6 +86,23 @@ test('a port that is in use is told, with what to do', async () => {
   assert.match(error.message, new RegExp(f.registry.host))
   assert.match(error.hint ?? '', /port: 0/)
   assert.equal(error.details, { host: '127.0.0.1', port: f.registry.port })
+})
+
+test('a request for a whole URL is answered as one for its path, whatever host it names', async () => {
+  await using f = await Fixture.start()
+  const ask = async (path: string, method = 'GET'): Promise<string> => {
+    const request = httpRequest({ host: '127.0.0.1', port: f.registry.port, path, method }).end()
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    return `${response.statusCode} ${Buffer.concat(await response.toArray())}`
+  }
+  for (const origin of [f.registry.url, 'http://registry.example', 'HTTPS://user@[::1]:5000']) {
+    for (const path of ['/v2/', '/v2/_catalog?n=1', '/v2/a/tags/list', '/v2/%zz', '/nowhere?x=/v2/'])
+      assert.is(await ask(`${origin}${path}`), await ask(path), path)
+    assert.match(await ask(`${origin}/v2/`), /^200 /)
+    assert.match(await ask(`${origin}/v2/`, 'HEAD'), /^200 /)
+    for (const none of ['', '?n=1']) assert.match(await ask(`${origin}${none}`), /^404 .*UNSUPPORTED/)
+  }
+  assert.match(await ask('ftp://registry.example/v2/'), /^404 /)
 })
 
 test('with auth every endpoint wants a user and that user’s password', async () => {
