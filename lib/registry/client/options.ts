@@ -12,7 +12,7 @@ export interface RemoteTls {
   readonly key?: string | Uint8Array | undefined
 }
 
-/** Milliseconds. */
+/** Milliseconds; 0 and Infinity are none. */
 export interface RemoteTimeouts {
   /** Until a connection is there, TLS included. Default 10,000. */
   readonly connect: number
@@ -32,7 +32,7 @@ export interface RemoteOptions {
   readonly tls?: RemoteTls | undefined
   /** Takes TLS certificates unverified, and plain HTTP where there is no TLS. Of loopback hosts plain HTTP is taken unless this is `false`. */
   readonly insecure?: boolean | undefined
-  /** How long is waited for what, in milliseconds. Default: 10 s for a connection, 60 s for headers and between bytes. */
+  /** How long is waited for what, in milliseconds; 0 and Infinity are for ever. Default: 10 s for a connection, 60 s for headers and between bytes. */
   readonly timeouts?: Partial<RemoteTimeouts> | undefined
   /** How often a request is made again after 429, 5xx or a broken connection. Default 4. */
   readonly retries?: number | undefined

@@ -63,11 +63,9 @@ export class Session {
     this.signal = options.signal
     this.#options = options
     this.#repository = repository
-    this.#timeouts = { ...defaultTimeouts, ...withoutUndefined(options.timeouts ?? {}) }
+    this.#timeouts = timeoutsOf(options.timeouts)
     this.retries = options.retries ?? 4
-    for (const [name, value] of [...Object.entries(this.#timeouts), ['retries', this.retries] as const])
-      if (!Number.isInteger(value) || value < 0)
-        throw new StrakeError('invalid_argument', `${name} must be a whole number, not ${String(value)}`)
+    checkWhole('retries', this.retries)
     if (options.tls) givenCertificates(options.tls)
     if (options.auth) givenCredentials(options.auth)
   }
@@ -206,7 +204,8 @@ export class Session {
     const connecting: Connecting = {
       certificates: isOwn ? { ca, ...client } : { ca },
       insecure: this.#options.insecure === true,
-      timeout: this.#timeouts.connect,
+      // The HTTP client's word for none.
+      timeout: this.#timeouts.connect === Number.POSITIVE_INFINITY ? 0 : this.#timeouts.connect,
     }
     const answer = await exchange(request, await dispatcherFor(request.url, connecting), this.#timeouts)
     this.#hasAnswered = true
@@ -264,6 +263,17 @@ function nextUrl(location: string | undefined, from: URL): URL | undefined {
   }
 }
 
-function withoutUndefined<T extends object>(value: T): Partial<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Partial<T>
+/** 0 is none, as of the `timeout` of a command. */
+function timeoutsOf(given: Partial<RemoteTimeouts> = {}): RemoteTimeouts {
+  const of = (name: keyof RemoteTimeouts): number => {
+    const { [name]: value = defaultTimeouts[name] } = given
+    if (value !== Number.POSITIVE_INFINITY) checkWhole(name, value)
+    return value === 0 ? Number.POSITIVE_INFINITY : value
+  }
+  return { connect: of('connect'), headers: of('headers'), idle: of('idle') }
+}
+
+function checkWhole(name: string, value: number): void {
+  if (!Number.isInteger(value) || value < 0)
+    throw new StrakeError('invalid_argument', `${name} must be a whole number, not ${String(value)}`)
 }

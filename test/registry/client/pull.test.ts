@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import * as assert from 'uvu/assert'
@@ -53,6 +54,8 @@ const options: readonly [string, object][] = [
   ['retries', { retries: -1 }],
   ['retries', { retries: 1.5 }],
   ['idle', { timeouts: { idle: Number.NaN } }],
+  ['headers', { timeouts: { headers: -1 } }],
+  ['connect', { timeouts: { connect: null } }],
   ['fileByte', { limits: { fileByte: 7 } }],
   ['blobBytes', { limits: { blobBytes: '7' } }],
   ['auth', { auth: { username: 'a:b', password: '' } }],
@@ -73,6 +76,26 @@ for (const [name, wrong] of options) {
     assert.is(error.code, 'invalid_argument')
     assert.match(error.message, name)
     assert.is(registry.requests.length, 0)
+  })
+}
+
+for (const time of [0, Number.POSITIVE_INFINITY]) {
+  test(`times of ${time} are none, each of them`, async () => {
+    await using registry = await pretend({ 'app:1': amd64 })
+    await using here = await desk()
+    registry.tricks.push(async (request, response) => {
+      await sleep(50)
+      const bytes = amd64.blobs.get(request.path.split('/').at(-1) ?? '')
+      if (!request.path.includes('/blobs/') || bytes === undefined) return undefined
+      response.writeHead(200, { 'content-length': bytes.length })
+      response.write(bytes.subarray(0, 10))
+      await sleep(50)
+      response.end(bytes.subarray(10))
+      return true
+    })
+    const timeouts = { connect: time, headers: time, idle: time }
+    const pulled = await pullImage(here.store, `${registry.host}/app:1`, { ...quick, timeouts })
+    assert.is(pulled.digest, amd64.descriptor.digest)
   })
 }
 
