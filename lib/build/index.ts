@@ -2,6 +2,7 @@ export { type BuildOptions, checkBuildOptions } from './context.ts'
 export type { ContextInput } from './context-files.ts'
 export { describeStep } from './describe.ts'
 export { type DockerfileOptions, dockerfileSteps } from './dockerfile/index.ts'
+export { onbuildSteps } from './dockerfile/trigger.ts'
 export { formatDockerfile, type ToDockerfileOptions } from './dockerfile/write/index.ts'
 export { BuildError } from './failure.ts'
 export type { BindMount, CacheMount, CacheSharing, RunMount, SecretMount, SshMount, TmpfsMount } from './mount.ts'
@@ -38,7 +39,6 @@ export {
   type Healthcheck,
   healthcheckStep,
   labelStep,
-  onbuildStep,
   shellStep,
   stopSignalStep,
   userStep,

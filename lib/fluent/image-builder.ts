@@ -22,7 +22,7 @@ import {
   healthcheckStep,
   labelStep,
   type MemoryFiles,
-  onbuildStep,
+  onbuildSteps,
   outlineOf,
   type RunOptions,
   runStep,
@@ -44,7 +44,7 @@ import {
   type Process,
   type StartOptions,
 } from '../containers/index.ts'
-import { invalidOption, kindOfValue } from '../errors/index.ts'
+import { invalidOption, isRecord, kindOfValue } from '../errors/index.ts'
 import type { ImageData } from '../images/index.ts'
 import type { Plan } from '../sys/index.ts'
 import type { SignalName } from '../zygote/index.ts'
@@ -108,6 +108,8 @@ export class ImageBuilder {
   /**
    * Copies files as COPY of a Dockerfile does: paths (or patterns) of the build context, files from memory, or, with
    * `{ from }`, another image's files. A directory's content is copied, not the directory. A destination that ends in `/` is a directory.
+   * Files from memory have the time 1980-01-01 (or that of SOURCE_DATE_EPOCH), so that the digest is the same on another day: `touch` them before a
+   * program that compares times, such as make(1) with a cache mount.
    *
    * @example image('host').copy('src', '/app/').copy({ 'etc/motd': 'hello\n', 'bin/x': { content: '#!/bin/sh\n', mode: 0o755 } }, '/')
    */
@@ -136,10 +138,10 @@ export class ImageBuilder {
     return this.#add(argStep(variables))
   }
 
-  /** Instructions, as in a Dockerfile, for builds that start from this image: carried out right after their `from`. */
+  /** Instructions, each as in a Dockerfile, for builds that start from this image: carried out right after their `from`. FROM and ONBUILD are none. */
   onbuild(...instructions: readonly string[]): ImageBuilder {
     if (instructions.length === 0) throw invalidOption('onbuild needs an instruction.')
-    return new ImageBuilder([...this.steps, ...instructions.map(onbuildStep)])
+    return new ImageBuilder([...this.steps, ...instructions.flatMap(onbuildSteps)])
   }
 
   /** Where later steps and the image's containers start; made if it is missing. A relative path starts at the one before. */
@@ -198,15 +200,18 @@ export class ImageBuilder {
   }
 
   /**
-   * Applies a function of your own: how several steps get one name.
+   * Applies a function of your own, which gives a description: how several steps get one name.
    *
    * @example
    * const greets = (name: string) => (image: ImageBuilder) => image.env({ NAME: name }).cmd('echo "hello $NAME"')
    * image('host').with(greets('you'))
    */
-  with<Result>(change: (image: ImageBuilder) => Result): Result {
+  with(change: (image: ImageBuilder) => ImageBuilder): ImageBuilder {
     if (typeof change !== 'function') throw invalidOption(`with takes a function, not ${kindOfValue(change)}.`)
-    return change(this)
+    const changed: unknown = change(this)
+    if (isBuilder(changed)) return changed
+    const what = changed instanceof Promise ? 'a promise' : kindOfValue(changed)
+    throw invalidOption(`with takes a function that returns a description, as the verbs do: this one returned ${what}.`)
   }
 
   /**
@@ -273,6 +278,11 @@ export class ImageBuilder {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.steps.length === 0 ? 'image()' : `image() {\n  ${this.steps.map(describeStep).join('\n  ')}\n}`
   }
+}
+
+/** Of whatever copy of the library: the package has one for `import` and one for `require`. */
+function isBuilder(value: unknown): value is ImageBuilder {
+  return isRecord(value) && Array.isArray(value.steps) && typeof value.build === 'function'
 }
 
 /**

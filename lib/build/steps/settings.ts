@@ -24,7 +24,10 @@ import type {
  * for as well, are 30 s, 30 s, 0 s, 5 s and 3.
  */
 export interface Healthcheck {
-  /** An argv, a shell command, or `'none'` to take the base's check away. */
+  /**
+   * An argv, a shell command, or `'none'` to take the base's check away; or as it is in the config of an image: `['CMD', …]`, `['CMD-SHELL', command]`,
+   * `['NONE']`.
+   */
   readonly test: string | readonly string[]
   readonly interval?: number | string
   readonly timeout?: number | string
@@ -48,7 +51,7 @@ export function workdirStep(path: string): WorkdirStep {
 }
 
 export function envStep(variables: Readonly<Record<string, string>>): EnvStep {
-  return Object.freeze({ kind: 'env', variables: checkRecord('env', variables, variableName) })
+  return Object.freeze({ kind: 'env', variables: checkRecord('env', variables, /^[^=\0]+$/) })
 }
 
 /** Variables with defaults; undefined for one that only the build gives a value. */
@@ -124,9 +127,22 @@ export function stopSignalStep(signal: string | number): StopSignalStep {
 }
 
 function healthTest(test: string | readonly string[]): readonly string[] {
-  if (test === 'none') return ['NONE']
+  if (test === 'none' || test === 'NONE') return ['NONE']
   if (typeof test === 'string') return ['CMD-SHELL', checkText('healthcheck.test', test)]
-  return ['CMD', ...checkArgv('healthcheck.test', test)]
+  const argv = checkArgv('healthcheck.test', test)
+  const [kind, ...words] = argv
+  switch (kind) {
+    case 'CMD':
+      return [kind, ...checkArgv('healthcheck.test', words)]
+    case 'CMD-SHELL':
+      if (words.length !== 1) throw invalidArgument('healthcheck.test', "must have one command after 'CMD-SHELL'")
+      return [kind, checkText('healthcheck.test', words[0])]
+    case 'NONE':
+      if (words.length > 0) throw invalidArgument('healthcheck.test', "must have nothing after 'NONE'")
+      return [kind]
+    default:
+      return ['CMD', ...argv]
+  }
 }
 
 const healthTimes = ['interval', 'timeout', 'startPeriod', 'startInterval'] as const

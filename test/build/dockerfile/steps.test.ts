@@ -251,7 +251,7 @@ test('what is wrong with a value that only the build knows is told by the build,
 test('an ONBUILD of the base that is no instruction is the fault of the image', async () => {
   using directory = temporaryDirectory('dockerfile')
   const runtime = new FakeRuntime(await Store.open(join(directory.path, 'store')))
-  await buildImage(image('scratch').onbuild('RUN <<EOF\nnever').steps, { tag: 'broken' }, runtime)
+  await buildImage([...image('scratch').steps, { kind: 'onbuild', instruction: 'RUN <<EOF\nnever' }], { tag: 'broken' }, runtime)
   const error = await buildImage(image('broken').steps, {}, runtime).catch((each: unknown) => each)
   assert.is((error as { code: string }).code, 'image_invalid')
 })

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert'
 import { bind, cache, type Step, secret, ssh, tmpfs } from '../../../lib/build/index.ts'
 import { StrakeError } from '../../../lib/errors/index.ts'
-import { type ImageBuilder, image } from '../../../lib/fluent/image-builder.ts'
+import { ImageBuilder, image } from '../../../lib/fluent/image-builder.ts'
 import { test } from '../../support/uvu.ts'
 import { cases } from './cases.ts'
 
@@ -23,7 +23,7 @@ const said: Readonly<Record<string, ImageBuilder>> = {
   'a script with a line that says who runs it': base.run('/dev/pipes/EOF', {
     mounts: [bind('/dev/pipes', { from: image('scratch').copy({ EOF: { content: '#!/bin/sh\ntrue\n', mode: 0o755 } }, '/') })],
   }),
-  variables: base.env({ A: '$x "q" \\ é \'s\'', B: '', C: 'a=b', 'D.e': '#x', F: '\t' }).label({ 'a b': 'c=d', '"': "'" }),
+  variables: base.env({ A: '$x "q" \\ é \'s\'', B: '', C: 'a=b', 'D.e': '#x', F: '\t', 'g h': '1' }).label({ 'a b': 'c=d', '"': "'" }),
   arguments: base.arg({ A: 'two words', B: undefined, C: '' }),
   settings: base
     .workdir('/a b')
@@ -36,6 +36,8 @@ const said: Readonly<Record<string, ImageBuilder>> = {
   checks: base
     .healthcheck({ test: 'curl x || exit 1', interval: 1500, timeout: 1000, startPeriod: 60_000, startInterval: 1, retries: 3 })
     .healthcheck({ test: ['a', 'b'] })
+    .healthcheck({ test: ['CMD', 'CMD', 'none'] })
+    .healthcheck({ test: ['CMD-SHELL', 'none'] })
     .healthcheck({ test: 'none' }),
   triggers: base.onbuild('RUN make $x', 'COPY <<E /x\n$y\nE'),
   copies: base
@@ -170,7 +172,7 @@ const refused: Readonly<Record<string, ImageBuilder>> = {
   'a command of several lines': base.cmd('a\nb'),
   'a file without an end': base.copy({ a: 'x' }, '/'),
   'a file of bytes': base.copy({ a: Uint8Array.of(0xff, 0x0a) }, '/'),
-  'an instruction that is none': base.onbuild('FOO\nBAR'),
+  'an instruction that is none': new ImageBuilder([...base.steps, { kind: 'onbuild', instruction: 'FOO\nBAR' }]),
 }
 
 for (const [name, each] of Object.entries(refused)) {

@@ -122,7 +122,12 @@ test('settings are normalised', () => {
     test: ['CMD-SHELL', 'curl localhost'],
     interval: 1000,
   })
-  assert.equal(healthcheckStep({ test: 'none' }).test, ['NONE'])
+  for (const none of ['none', 'NONE', ['NONE']]) assert.equal(healthcheckStep({ test: none }).test, ['NONE'])
+  assert.equal(healthcheckStep({ test: ['CMD', 'true', ''] }).test, ['CMD', 'true', ''])
+  assert.equal(healthcheckStep({ test: ['CMD-SHELL', 'none'] }).test, ['CMD-SHELL', 'none'])
+  for (const wrong of [['CMD'], ['CMD-SHELL'], ['CMD-SHELL', 'a', 'b'], ['NONE', 'a'], []])
+    refuses(() => healthcheckStep({ test: wrong }), 'invalid_argument', 'healthcheck.test')
+  assert.equal(envStep({ 'a name': 'x' }).variables, { 'a name': 'x' })
   for (const port of [0, 65_536, 1.5, '80/icmp', 'http', -1]) refuses(() => exposeStep([port]), 'invalid_argument', 'expose')
   refuses(() => stopSignalStep('SIGNOTHING'), 'invalid_argument', 'stopSignal')
   refuses(() => envStep({ '': 'x' }), 'invalid_argument', 'env')
@@ -249,6 +254,25 @@ test('arguments have a default or none', () => {
   refuses(() => argStep({ 'A B': '1' }), 'invalid_argument', 'arg')
   refuses(() => argStep({ A: 1 as unknown as string }), 'invalid_argument', 'arg.A')
   assert.equal(onbuildStep(' RUN make '), { kind: 'onbuild', instruction: 'RUN make' })
+})
+
+test('an instruction for later is one that a Dockerfile may have there, and is kept as Docker keeps it', () => {
+  const base = image('scratch')
+  for (const wrong of ['FOO x', 'FROM x', 'onbuild RUN x', 'MAINTAINER x', 'RUN a\nRUN b', 'RUN <<EOF\nno end', 'RUN', 'EXPOSE x', '', ' '])
+    refuses(() => base.onbuild('RUN a', wrong), 'invalid_argument', 'onbuild')
+  assert.throws(() => base.onbuild('RUM x'), /"RUM x".*"RUM" is unknown/)
+  const { steps } = base.onbuild(' run a \\\n  b', 'COPY --chown=1 <<E $y/\n$z\nE', 'EXPOSE $PORT').from('scratch')
+  assert.equal(
+    steps.flatMap((step) => (step.kind === 'onbuild' ? [step.instruction] : [])),
+    ['run a   b', 'COPY --chown=1 <<E $y/\n$z\nE', 'EXPOSE $PORT'],
+  )
+})
+
+test('with takes a function that gives a description', () => {
+  const base = image('scratch')
+  for (const result of [5, undefined, null, {}, [], Promise.resolve(base)])
+    refuses(() => base.with(() => result as typeof base), 'invalid_argument')
+  assert.is(String(base.with((each) => each.cmd('a'))), 'FROM scratch\nCMD a')
 })
 
 test('a step cannot be changed', () => {

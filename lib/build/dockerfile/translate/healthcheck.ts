@@ -53,7 +53,7 @@ export const healthcheck: Translate = (statement) => {
         retries: retries(statement, flags.text('retries')),
       }
       const given = Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined))
-      return [healthcheckStep({ test, ...given })]
+      return [healthcheckStep({ test: typeof test === 'string' ? ['CMD-SHELL', test] : ['CMD', ...test], ...given })]
     }
     default:
       throw failAt(statement, rest.offset, 'HEALTHCHECK needs NONE or CMD and a command')

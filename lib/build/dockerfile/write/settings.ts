@@ -7,9 +7,12 @@ function duration(milliseconds: number): string {
   return milliseconds % 1000 === 0 ? `${milliseconds / 1000}s` : `${milliseconds}ms`
 }
 
-function pairs(values: Readonly<Record<string, string>>, escaper: Escape, name: (text: string) => string): string {
+function pairs(values: Readonly<Record<string, string>>, escaper: Escape): string {
   return Object.entries(values)
-    .map(([key, value]) => `${name(key)}=${value === '' ? '""' : valueText(value, escaper)}`)
+    .map(([key, value]) => {
+      const name = /\s/.test(key) ? quoteValue(key, escaper) : wordText(key, escaper)
+      return `${name}=${value === '' ? '""' : valueText(value, escaper)}`
+    })
     .join(' ')
 }
 
@@ -37,9 +40,9 @@ function healthcheckText(step: Extract<Step, { kind: 'healthcheck' }>): string {
 export function settingsText(step: ConfigStep | ArgStep | MaintainerStep | WorkdirStep, escaper: Escape): string {
   switch (step.kind) {
     case 'env':
-      return `ENV ${pairs(step.variables, escaper, (name) => wordText(name, escaper))}`
+      return `ENV ${pairs(step.variables, escaper)}`
     case 'label':
-      return `LABEL ${pairs(step.labels, escaper, (name) => (/\s/.test(name) ? quoteValue(name, escaper) : wordText(name, escaper)))}`
+      return `LABEL ${pairs(step.labels, escaper)}`
     case 'arg':
       return `ARG ${Object.entries(step.defaults)
         .map(([name, value]) => (value === null ? name : `${name}=${value === '' ? '""' : valueText(value, escaper)}`))
