@@ -5,8 +5,10 @@ import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/ind
 import { unpackLayer } from '../layers/index.ts'
 import type { ByteStream } from '../store/index.ts'
 import { ContextDirectory } from './files/context-directory.ts'
+import { invalid } from './files/context-errors.ts'
 import { DigestCache } from './files/digest-cache.ts'
 import type { FileSource, PathFilter } from './files/entry.ts'
+import { BothFilters, ListedPaths } from './files/filters.ts'
 import { IgnorePatterns } from './files/ignore.ts'
 import { ImageFiles } from './files/image-files.ts'
 import { ContextMemory } from './files/memory.ts'
@@ -14,8 +16,8 @@ import type { BuildLayer, BuildRuntime } from './runtime.ts'
 import { type MemoryFiles, memoryFiles, relativePath } from './steps/copy.ts'
 
 /**
- * What a build takes files from: a directory (its `.dockerignore` says what of it is not there, or `ignore`: patterns, or false for none), files of a
- * directory and nothing else of it, a tar (a file, bytes, a stream), or files from memory.
+ * What a build takes files from: a directory, files of a directory and nothing else of it, a tar (a file, bytes, a stream), or files from memory.
+ * A `.dockerignore` in it says what of it is not there; in place of a directory's `ignore` does: patterns, or false for none.
  */
 export type ContextInput =
   | string
@@ -57,26 +59,22 @@ export function checkContext(context: unknown): void {
   if (kind === 'memory') memoryFiles(memory as MemoryFiles)
 }
 
-/** Listed paths, what is below them, and the directories on the way. */
-class Listed implements PathFilter {
-  readonly hasExceptions = true
-  readonly #paths: ReadonlySet<string>
-
-  constructor(paths: readonly string[]) {
-    this.#paths = new Set(paths.map((path) => relativePath('context.files', path)))
-  }
-
-  ignores(path: string): boolean {
-    if (this.#paths.has('.')) return false
-    for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) if (this.#paths.has(path.slice(0, end))) return false
-    return true
-  }
+/**
+ * What the `.dockerignore` of a context leaves out. A link out of the context is not followed here either: what it leads to would turn up in
+ * messages.
+ */
+async function ignoreFile(source: FileSource): Promise<PathFilter | undefined> {
+  const [file] = (await source.find('.dockerignore')).flatMap(({ entries }) => entries)
+  if (!file) return undefined
+  if (file.kind !== 'file') throw invalid('.dockerignore', 'is no file')
+  const pieces: Buffer[] = []
+  for await (const piece of source.read(file)) pieces.push(piece)
+  return IgnorePatterns.parse(Buffer.concat(pieces).toString())
 }
 
-/** A link out of the context is not followed here either: what it leads to would turn up in messages. */
-function ignoreFile(directory: string): PathFilter | undefined {
-  const text = new ContextDirectory(directory).text('.dockerignore')
-  return text === undefined ? undefined : IgnorePatterns.parse(text)
+async function ignoreFileIn(directory: string, filter?: PathFilter): Promise<PathFilter | undefined> {
+  await using source = new ContextDirectory(directory, filter)
+  return await ignoreFile(source)
 }
 
 /** The context of a Dockerfile: what `DOCKERFILE.dockerignore` leaves out, where there is such a file, in place of the .dockerignore. */
@@ -115,14 +113,17 @@ export class ContextFiles implements AsyncDisposable {
   }
 
   async #open(input: ContextInput): Promise<FileSource> {
-    if (typeof input === 'string') return await this.#directory(input, ignoreFile(input))
+    if (typeof input === 'string') return await this.#directory(input, await ignoreFileIn(input))
     if ('directory' in input) {
       const { directory, ignore } = input
-      const filter = ignore === undefined ? ignoreFile(directory) : ignore === false ? undefined : new IgnorePatterns(ignore)
+      const filter = ignore === undefined ? await ignoreFileIn(directory) : ignore === false ? undefined : new IgnorePatterns(ignore)
       return await this.#directory(directory, filter)
     }
     if ('files' in input) return await this.#listed(input.files, input.root ?? process.cwd())
-    if ('memory' in input) return new ContextMemory(memoryFiles(input.memory))
+    if ('memory' in input) {
+      const files = memoryFiles(input.memory)
+      return new ContextMemory(files, await ignoreFile(new ContextMemory(files)))
+    }
     return await this.#unpack(input.tar)
   }
 
@@ -134,13 +135,17 @@ export class ContextFiles implements AsyncDisposable {
 
   async #listed(files: readonly string[], root: string): Promise<FileSource> {
     const directory = new ContextDirectory(root)
-    const missing = files.find((path) => !directory.has(relativePath('context.files', path)))
-    if (missing !== undefined)
-      throw new StrakeError('context_invalid', `the build context has no ${JSON.stringify(missing)}, and its files name it`, {
+    const paths = files.flatMap((path) => {
+      const found = directory.locate(relativePath('context.files', path))
+      if (found.length > 0) return found
+      throw new StrakeError('context_invalid', `the build context has no ${JSON.stringify(path)}, and its files name it`, {
         hint: `paths of context.files are relative to its root, here ${root}`,
-        details: { path: missing },
+        details: { path },
       })
-    return await this.#directory(root, new Listed(files))
+    })
+    const listed = new ListedPaths(paths)
+    const ignored = await ignoreFileIn(root, listed)
+    return await this.#directory(root, ignored ? new BothFilters(listed, ignored) : listed)
   }
 
   /** A tar is unpacked as a layer is: by a process that sees nothing but the directory in which it writes. */
@@ -174,12 +179,8 @@ export class ContextFiles implements AsyncDisposable {
     try {
       await unpackLayer(content, agent, { ownership: false, signal: this.#signal })
       const files = new ImageFiles(agent, release, { isContext: true })
-      const [ignore] = (await files.find('.dockerignore')).flatMap(({ entries }) => entries)
-      if (ignore?.kind !== 'file') return files
-      const pieces: Buffer[] = []
-      for await (const piece of files.read(ignore)) pieces.push(piece)
-      const text = Buffer.concat(pieces).toString()
-      return new ImageFiles(agent, release, { isContext: true, filter: IgnorePatterns.parse(text) })
+      const filter = await ignoreFile(files)
+      return filter ? new ImageFiles(agent, release, { isContext: true, filter }) : files
     } catch (error) {
       await agent.close()
       throw error

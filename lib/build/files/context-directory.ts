@@ -1,16 +1,5 @@
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-  realpathSync,
-  type Stats,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, realpathSync, type Stats } from 'node:fs'
 import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { StrakeError } from '../../errors/index.ts'
@@ -89,24 +78,17 @@ export class ContextDirectory implements FileSource {
     return real !== undefined && stats?.isDirectory() ? this.#entry('directory', real, path, stats) : undefined
   }
 
-  /** Whether something is at a path; a link counts as itself. */
-  has(path: string): boolean {
-    return this.#statOrMissing(bytePath(path)) !== undefined
-  }
-
-  /** The text of a small file, links followed inside the context; undefined where there is none. Throws `context_invalid`, `path_escapes`. */
-  text(path: string): string | undefined {
-    const real = this.#follow(bytePath(path))
-    if (real === undefined) return undefined
-    const file = this.#open(real, constants.O_RDONLY)
-    try {
-      if (!fstatSync(file).isFile()) throw invalid(real, 'is no file')
-      return readFileSync(file, 'utf8')
-    } catch (error) {
-      throw unreadable(real, error)
-    } finally {
-      closeSync(file)
-    }
+  /**
+   * Where a path leads, and the links on its way; a link at its end counts as itself. Empty where nothing is there. Throws `path_escapes`,
+   * `context_invalid`.
+   */
+  locate(path: string): readonly string[] {
+    const { dir, base } = posix.parse(bytePath(path))
+    const links: BytePath[] = []
+    const directory = this.#follow(dir, false, links)
+    if (directory === undefined) return []
+    const real = directory ? `${directory}/${base}` : base
+    return this.#statOrMissing(real) ? [...links, real].map(textPath) : []
   }
 
   async *read(entry: SourceEntry): AsyncIterable<Buffer> {
@@ -205,16 +187,16 @@ export class ContextDirectory implements FileSource {
 
   /**
    * Where `path` leads; undefined when nothing is there. A link that begins with `/` starts at the context's root. Links that lead out, or nowhere, are
-   * refused, or else `skips`: they are nothing then too.
+   * refused, or else `skips`: they are nothing then too. `passed` gets all that are followed.
    */
-  #follow(path: BytePath, skips = false): BytePath | undefined {
+  #follow(path: BytePath, skips = false, passed: BytePath[] = []): BytePath | undefined {
     const refuse = (error: StrakeError): undefined => {
       if (!skips) throw error
     }
     let rest = path.split('/')
     let here: BytePath[] = []
     let absolute: BytePath | undefined
-    for (let links = 0; rest.length > 0; ) {
+    while (rest.length > 0) {
       const [name = '', ...after] = rest
       rest = after
       if (name === '' || name === '.') continue
@@ -227,12 +209,13 @@ export class ContextDirectory implements FileSource {
       const stats = this.#statOrMissing(next)
       // What it means on this machine may be there: it is told as what leads out.
       if (!stats) return absolute === undefined ? undefined : refuse(escapes(absolute))
+      if (this.#ignores(next) && (stats.isSymbolicLink() || !this.#mayHold(next))) return undefined
       if (!stats.isSymbolicLink()) {
         here.push(name)
         continue
       }
-      links += 1
-      if (links > maxLinks) return refuse(invalid(path, 'is a loop of links'))
+      passed.push(next)
+      if (passed.length > maxLinks) return refuse(invalid(path, 'is a loop of links'))
       const target = this.#targetOf(next)
       rest = [...target.split('/'), ...rest]
       if (!target.startsWith('/')) continue
@@ -251,7 +234,7 @@ export class ContextDirectory implements FileSource {
       const child = origin ? `${origin}/${name}` : name
       const isIgnoredChild = this.#ignores(child)
       // What is ignored and cannot be a way to what is not is no concern of ours, whatever happens to it.
-      if (isIgnoredChild && !this.#filter?.hasExceptions) continue
+      if (isIgnoredChild && !this.#mayHold(child)) continue
       if (error !== undefined)
         throw error === 'ENOENT' ? changed(child) : unreadable(child, Object.assign(new Error(error), { code: error }))
       const below = path ? `${path}/${name}` : name
@@ -267,10 +250,14 @@ export class ContextDirectory implements FileSource {
     return path !== '' && this.#filter?.ignores(textPath(path)) === true
   }
 
+  #mayHold(path: BytePath): boolean {
+    return this.#filter?.mayHold(textPath(path)) === true
+  }
+
   /** Adds an entry; true for a directory, of which what is in it comes next. */
   #add(origin: BytePath, path: BytePath, found: FileIdentity | HostFile, isIgnored: boolean, entries: SourceEntry[]): boolean {
     const kind = kindOf(found)
-    if (isIgnored && !(kind === 'directory' && this.#filter?.hasExceptions)) return false
+    if (isIgnored && !(kind === 'directory' && this.#mayHold(origin))) return false
     // Docker leaves out sockets as well. One that is named itself is refused.
     if (path !== '' && isSocket(found)) return false
     if (!kind) throw invalid(origin, 'is neither file, directory nor link')

@@ -84,6 +84,6 @@ export interface FileSource extends AsyncDisposable {
 export interface PathFilter {
   /** @param path relative to the root of the source, without `./` */
   ignores(path: string): boolean
-  /** Whether something below an ignored directory may not be ignored. */
-  readonly hasExceptions: boolean
+  /** Whether something below an ignored directory may not be ignored: where it may not, nobody looks. */
+  mayHold(directory: string): boolean
 }

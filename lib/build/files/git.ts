@@ -142,7 +142,7 @@ class Checkout implements GitFiles {
     this.commit = commit
     this.#time = time
     this.#clean = clean
-    const filter = { ignores: (each: string) => /(^|\/)\.git(\/|$)/.test(each), hasExceptions: false }
+    const filter = { ignores: (each: string) => /(^|\/)\.git(\/|$)/.test(each), mayHold: () => false }
     this.#files = new ContextDirectory(path, keepsGitDir ? undefined : filter)
   }
 

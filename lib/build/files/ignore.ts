@@ -6,6 +6,10 @@ interface Rule {
   readonly expression: RegExp
   /** `!`: takes back. */
   readonly isException: boolean
+  /** What every path that it matches begins with. */
+  readonly start: string
+  /** Whether that is all of it. */
+  readonly isLiteral: boolean
 }
 
 /** The meaning of a whole pattern as Moby's patternmatcher has it: that of Go's filepath.Match, and `**` for any number of directories. */
@@ -39,7 +43,8 @@ function ruleOf(line: string): Rule | undefined {
   // "For historical reasons, the pattern . is ignored."
   if (pattern === '' || pattern === '.') return undefined
   try {
-    return { expression: compile(pattern), isException }
+    const [start = ''] = /^[^*?[\\]*/.exec(pattern) ?? []
+    return { expression: compile(pattern), isException, start, isLiteral: start === pattern }
   } catch (cause) {
     throw new StrakeError('context_invalid', `a pattern of what is left out is malformed: ${JSON.stringify(text)}`, { cause })
   }
@@ -51,15 +56,12 @@ function ruleOf(line: string): Rule | undefined {
  * one look at each pattern, however deep it lies.
  */
 export class IgnorePatterns {
-  /** Whether something is taken back, so that an ignored directory may have what is not ignored. */
-  readonly hasExceptions: boolean
   readonly #rules: readonly Rule[]
   readonly #directories = new Map<string, readonly boolean[]>()
 
   /** Throws `context_invalid` for a pattern that is none. */
   constructor(lines: readonly string[]) {
     this.#rules = lines.flatMap((line) => ruleOf(line) ?? [])
-    this.hasExceptions = this.#rules.some(({ isException }) => isException)
   }
 
   /** The lines of a .dockerignore. Throws `context_invalid` for a pattern that is none. */
@@ -72,6 +74,14 @@ export class IgnorePatterns {
     const matches = this.#matches(path)
     const last = matches.lastIndexOf(true)
     return last >= 0 && this.#rules[last]?.isException === false
+  }
+
+  /** @param directory ignored; of what is taken back only what is below it counts */
+  mayHold(directory: string): boolean {
+    const path = `${directory}/`
+    return this.#rules.some(
+      ({ isException, start, isLiteral }) => isException && (start.startsWith(path) || (!isLiteral && path.startsWith(start))),
+    )
   }
 
   /** For each pattern, whether it matches the path or a directory above it. */

@@ -88,7 +88,7 @@ export class ImageFiles implements FileSource {
     const found: { path: BytePath; real: BytePath }[] = []
     for (const candidate of candidates) {
       const path = joinPath(directory, candidate)
-      const place = await this.#paths.resolve(path, isMatch !== undefined && rest.length > 0)
+      const place = await this.#paths.resolve(path, isMatch !== undefined && rest.length > 0, (link) => this.#ignores(link))
       if (!place.record) continue
       if (rest.length === 0) found.push({ path, real: place.path })
       else if (isType(place.record, 'directory')) found.push(...(await this.#expand(place.path, rest)))
@@ -98,9 +98,8 @@ export class ImageFiles implements FileSource {
 
   async #collect(origin: BytePath, path: BytePath, record: FileRecord, found: Found): Promise<void> {
     const kind = kindOf(record)
-    const { filter } = this.#options
-    const isIgnored = origin !== '/' && filter?.ignores(textPath(origin.slice(1))) === true
-    if (isIgnored && !(kind === 'directory' && filter?.hasExceptions)) return
+    const isIgnored = this.#ignores(origin)
+    if (isIgnored && !(kind === 'directory' && this.#options.filter?.mayHold(textPath(origin.slice(1))))) return
     if (!kind) {
       found.leftOut.push({ path, what: specialTypes.get(record.mode & fileTypeMask) ?? 'no file' })
       return
@@ -115,6 +114,10 @@ export class ImageFiles implements FileSource {
     }
     // Of an ignored directory only the way to what is not ignored is left.
     if (isIgnored && entries.length === at + 1) entries.length = at
+  }
+
+  #ignores(path: BytePath): boolean {
+    return path !== '/' && this.#options.filter?.ignores(textPath(path.slice(1))) === true
   }
 
   #entry(kind: EntryKind, origin: BytePath, path: BytePath, record: FileRecord): SourceEntry {

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import type { MemoryFile } from '../step.ts'
-import { type BytePath, bytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './entry.ts'
+import { type BytePath, bytePath, type FileSource, type PathFilter, type SourceEntry, type SourceMatch, textPath } from './entry.ts'
 import { isPattern, matcher } from './pattern.ts'
 
 const shared = { uid: 0, gid: 0, mtime: undefined, target: '', xattrs: new Map<string, Buffer>() }
@@ -37,34 +37,38 @@ export class MemoryFiles implements FileSource {
 
 /** Files from memory as a build context: paths and patterns find files and the directories in which they are. */
 export class ContextMemory extends MemoryFiles {
+  /** All that is there, a directory before what is in it. */
+  readonly #all = new Map<BytePath, MemoryFile | 'directory'>([['', 'directory']])
+
+  /** What `filter` ignores counts as not there. */
+  constructor(files: readonly MemoryFile[], filter?: PathFilter) {
+    super(files)
+    for (const [path, file] of this.files) {
+      // Of a file that is ignored the directories are there, unless they are ignored themselves.
+      let left = path
+      while (left !== '' && filter?.ignores(textPath(left))) left = left.slice(0, Math.max(left.lastIndexOf('/'), 0))
+      for (let at = left.indexOf('/'); at >= 0; at = left.indexOf('/', at + 1)) this.#add(left.slice(0, at), 'directory')
+      this.#add(left, left === path ? file : 'directory')
+    }
+  }
+
+  #add(path: BytePath, what: MemoryFile | 'directory'): void {
+    if (!this.#all.has(path)) this.#all.set(path, what)
+  }
+
   override find(pattern: string): Promise<readonly SourceMatch[]> {
     const names = pattern.split('/').filter((name) => name !== '' && name !== '.')
     const tests = names.map((name) => (isPattern(name) ? matcher(name) : (each: BytePath) => textPath(each) === name))
-    const found = new Map<BytePath, SourceMatch>()
-    for (const [path, file] of this.files) {
-      const parts = path.split('/')
+    const found = new Map<BytePath, SourceMatch & { readonly entries: SourceEntry[] }>()
+    for (const [path, file] of this.#all) {
+      const parts = path === '' ? [] : path.split('/')
       if (parts.length < tests.length || !tests.every((test, index) => test(parts[index] ?? ''))) continue
       const root = parts.slice(0, tests.length).join('/')
-      const name = posix.basename(root)
-      if (parts.length === tests.length) {
-        found.set(root, { path: root, name, entries: [fileEntry(file, '')] })
-        continue
-      }
-      const before = found.get(root)?.entries ?? [directoryEntry(root, '')]
-      found.set(root, { path: root, name, entries: [...before, ...this.#below(root, path, file, before)] })
+      const match = found.get(root) ?? { path: root, name: posix.basename(root), entries: [] }
+      found.set(root, match)
+      const below = parts.slice(tests.length).join('/')
+      match.entries.push(file === 'directory' ? directoryEntry(path, below) : fileEntry(file, below))
     }
     return Promise.resolve([...found.values()])
-  }
-
-  /** A file below `root` and the directories on its way that are not there yet. */
-  #below(root: BytePath, path: BytePath, file: MemoryFile, before: readonly SourceEntry[]): SourceEntry[] {
-    const start = root === '' ? 0 : root.length + 1
-    const below = path.slice(start)
-    const parents: SourceEntry[] = []
-    for (let at = below.indexOf('/'); at >= 0; at = below.indexOf('/', at + 1)) {
-      const directory = below.slice(0, at)
-      if (!before.some((entry) => entry.path === directory)) parents.push(directoryEntry(path.slice(0, start + at), directory))
-    }
-    return [...parents, fileEntry(file, below)]
   }
 }

@@ -95,8 +95,12 @@ export class RootPaths {
     return this.#listed.has(path)
   }
 
-  /** Where the absolute `path` leads, every link followed, the last one too. A loop of links is refused, or else `skips`: nothing is there then. */
-  async resolve(path: BytePath, skips = false): Promise<Place> {
+  /**
+   * Where the absolute `path` leads, every link followed, the last one too. A loop of links is refused, or else `skips`: nothing is there then.
+   *
+   * @param hides links that count as not there
+   */
+  async resolve(path: BytePath, skips = false, hides?: (link: BytePath) => boolean): Promise<Place> {
     let rest = path.split('/')
     let here: BytePath[] = []
     let record: FileRecord | undefined = await this.stat('/')
@@ -116,6 +120,7 @@ export class RootPaths {
         record = found
         continue
       }
+      if (hides?.(next)) return { path, record: undefined }
       links += 1
       if (links > maxLinks && skips) return { path, record: undefined }
       if (links > maxLinks)

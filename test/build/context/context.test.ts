@@ -76,6 +76,107 @@ test('a list of files is all that there is: of a directory what is below it', ()
     }
   }))
 
+test('links on the way to a listed file are followed inside the root, and come along; what they lead out to is not there', () =>
+  withBench(async ({ build, paths, context }) => {
+    layOut(context, { 'd/e/f': 'f', 'd/g': 'g', other: '' })
+    for (const [name, target] of [
+      ['ld', 'd'],
+      ['abs', '/ld/e'],
+      ['root', '/'],
+      ['up', '..'],
+      ['end', 'other'],
+      ['gone', 'nowhere'],
+    ] as const)
+      symlinkSync(target, join(context, name))
+    const of = (...files: string[]) => ({ context: { files, root: context } })
+    assert.equal(await paths(await build(all, of('ld/g'))), ['d/', 'd/g', 'ld'])
+    assert.equal(await paths(await build(all, of('abs/f'))), ['abs', 'd/', 'd/e/', 'd/e/f', 'ld'])
+    for (const path of ['ld/g', 'd/g']) assert.equal(await paths(await build(image('scratch').copy(path, '/'), of('ld/g'))), ['g'])
+    assert.is((await failure(build(image('scratch').copy('ld/g', '/'), of('d/g')))).code, 'context_invalid', 'the link is not listed')
+    assert.equal(await paths(await build(image('scratch').copy('root/other', '/'), of('root/other'))), ['other'])
+    // A link at the end is itself listed, and no more.
+    assert.equal(await paths(await build(all, of('end'))), ['end'])
+    assert.is((await failure(build(image('scratch').copy('end', '/'), of('end')))).code, 'context_invalid')
+    for (const [path, code] of [
+      ['root/etc/passwd', 'path_escapes'],
+      ['up/store', 'path_escapes'],
+      ['gone/f', 'context_invalid'],
+      ['ld/none', 'context_invalid'],
+    ] as const)
+      assert.is((await failure(build(all, of(path)))).code, code, path)
+  }))
+
+testAs(test, ['subid', 'single'], 'what is not listed, or ignored, is not looked into: no matter that it may not be read', () =>
+  withBench(async ({ build, paths, context }) => {
+    layOut(context, { a: 'a', 'd/f': '', 'd/locked/f': '', 'locked/f': '' })
+    symlinkSync('/etc/passwd', join(context, 'out'))
+    for (const path of ['locked', 'd/locked']) chmodSync(join(context, path), 0)
+    try {
+      const contexts: readonly ContextInput[] = [
+        { files: ['a', 'd/f'], root: context },
+        { directory: context, ignore: ['*', '!a', '!d/f'] },
+        { directory: context, ignore: ['**/locked', 'out', '!a*'] },
+      ]
+      for (const each of contexts) {
+        assert.equal(await paths(await build(all, { context: each })), ['a', 'd/', 'd/f'])
+        assert.equal(await paths(await build(image('scratch').copy('*', '/'), { context: each })), ['a', 'f'])
+        assert.equal(await paths(await build(image('scratch').copy('*/f', '/'), { context: each })), ['f'])
+        const error = await failure(build(image('scratch').copy('locked/f', '/'), { context: each }))
+        assert.match(error.message, 'the build context has no "locked/f"')
+      }
+    } finally {
+      for (const path of ['locked', 'd/locked']) chmodSync(join(context, path), 0o700)
+    }
+  }),
+)
+
+test('a .dockerignore means the same in every kind of context; in a list of files where the list has it', () =>
+  withBench(async ({ build, paths, context }) => {
+    const files = { ...tree, 'logs/x.log': '', '.dockerignore': '**/*.log\nsecret\n!b/deep/keep.log\n' }
+    layOut(context, files)
+    const names = Object.keys(files)
+    const entries = ['a', 'b', 'b/deep', 'logs'].map((path): LayerEntry => ({ path, type: 'directory' }))
+    const archived = [...entries, ...Object.entries(files).map(([path, content]): LayerEntry => ({ path, type: 'file', content }))]
+    for (const each of [
+      context,
+      { directory: context },
+      { tar: await tar(archived) },
+      { memory: files },
+      { files: ['.'], root: context },
+      { files: ['.dockerignore', 'a', 'b', 'logs', 'top.md', 'secret'], root: context },
+    ]) {
+      assert.equal(
+        await paths(await build(all, { context: each })),
+        ['.dockerignore', 'a/', 'a/f.txt', 'b/', 'b/deep/', 'b/deep/keep.log', 'logs/', 'top.md'],
+        JSON.stringify(each).slice(0, 100),
+      )
+      assert.equal(await paths(await build(image('scratch').copy('*/*', '/'), { context: each })), ['f.txt', 'keep.log'])
+      assert.equal(await paths(await build(image('scratch').copy('logs', '/l'), { context: each })), ['l/'])
+      for (const path of ['secret', 'a/g.log', 'logs/x.log'])
+        assert.is((await failure(build(image('scratch').copy(path, '/'), { context: each }))).code, 'context_invalid', path)
+    }
+    const unnamed = { files: names.filter((name) => name !== '.dockerignore'), root: context }
+    assert.ok((await paths(await build(all, { context: unnamed }))).includes('secret'))
+    assert.equal(await paths(await build(all, { context: { memory: { x: '', '.dockerignore': '*' } } })), [])
+  }))
+
+test('an ignored link is not there, and so is no way to what it leads to', () =>
+  withBench(async ({ build, paths, context }) => {
+    layOut(context, { 'd/f': 'f', '.dockerignore': 'l\n' })
+    symlinkSync('d', join(context, 'l'))
+    const archived = await tar([
+      { path: 'd', type: 'directory' },
+      { path: 'd/f', type: 'file', content: 'f' },
+      { path: '.dockerignore', type: 'file', content: 'l\n' },
+      { path: 'l', type: 'symlink', linkPath: 'd' },
+    ])
+    for (const each of [context, { tar: archived }]) {
+      for (const path of ['l', 'l/f'])
+        assert.is((await failure(build(image('scratch').copy(path, '/'), { context: each }))).code, 'context_invalid', path)
+      assert.equal(await paths(await build(image('scratch').copy('*/f', '/'), { context: each })), ['f'])
+    }
+  }))
+
 test('a .dockerignore that is a link is followed inside the context only', () =>
   withBench(async ({ build, paths, context, directory }) => {
     layOut(context, { a: '', b: '', 'build/ignored': 'b\nbuild\n.dockerignore\n' })

@@ -51,6 +51,29 @@ for (const [patterns, path, ignored] of cases) {
   })
 }
 
+/** Patterns, an ignored directory, and whether something below it may not be ignored. */
+const ways: readonly (readonly [patterns: string, path: string, may: boolean])[] = [
+  ['*', 'a', false],
+  ['*\n!a/b', 'a', true],
+  ['*\n!a/b', 'b', false],
+  ['*\n!a', 'a', false],
+  ['*\n!ab', 'a', false],
+  ['*\n!a/b/c', 'a/b', true],
+  ['*\n!a/b/c', 'a/d', false],
+  ['*\n!src/*.md', 'src', true],
+  ['*\n!src/*.md', 'lib', false],
+  ['*\n!src/**/*.md', 'src/a/b', true],
+  ['*\n!**/*.md', 'a/b', true],
+  ['*\n!\\a/b', 'a', true],
+  ['a/b\n*', 'a', false],
+]
+
+for (const [patterns, path, may] of ways) {
+  test(`${JSON.stringify(patterns)} ${may ? 'may leave' : 'leaves nothing'} below ${path}`, () => {
+    assert.is(IgnorePatterns.parse(patterns).mayHold(path), may)
+  })
+}
+
 test('a pattern that is none is refused with context_invalid', () => {
   try {
     IgnorePatterns.parse('a[')
