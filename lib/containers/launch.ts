@@ -163,6 +163,8 @@ export async function launchContainer(
     const limited = { cgroups: Object.keys(fds).length, rlimits, processes }
     const found = readyFor(runtime, request, Object.keys(all), limited, signal)
     const ready = found instanceof Promise ? await found : found
+    const mounted = runtime.uses.mounted(request.directory.name)
+    if (mounted) await mounted
     const { zygote } = ready
     if (signal?.aborted) throw new StrakeError('aborted', 'The start was aborted.', { cause: signal.reason })
     const child = zygote.agent.start(ready.program, all, {

@@ -1,11 +1,14 @@
-import { blobKey, type Hold, type HoldKey, isDigest, type Store, snapshotKey } from '../store/index.ts'
+import { blobKey, type Hold, type HoldKey, isDigest, mountedKey, type Store, snapshotKey } from '../store/index.ts'
 import type { ImageSource } from './launch.ts'
 
 /** Milliseconds that an image stays in use after its last container: the next one of it costs nothing then. */
 const lingering = 10_000
 
 interface Use {
-  readonly keys: readonly HoldKey[]
+  keys: readonly HoldKey[]
+  /** What is said, too, once the layers are there. */
+  readonly mounted: readonly HoldKey[]
+  hasMounted: boolean
   /** Until other processes know of it. */
   announcing: Promise<void> | undefined
   containers: number
@@ -37,7 +40,8 @@ export class ImageUses {
     // What was seen unpacked before it was held may have been removed since.
     this.#onForget()
     const keys = keysOf(image)
-    const use: Use = { keys, announcing: undefined, containers: 1 }
+    const mounted = image.layers.map(({ chainId }) => mountedKey(chainId))
+    const use: Use = { keys, mounted, hasMounted: false, announcing: undefined, containers: 1 }
     use.announcing = this.#hold.keep(...keys).then(
       () => {
         use.announcing = undefined
@@ -50,6 +54,15 @@ export class ImageUses {
     this.#uses.set(name, use)
     this.#byContainer.set(directory, use)
     return use.announcing
+  }
+
+  /** The layers of the container's image are unpacked: from now on one that is not there is missing. A promise where something is to be waited for. */
+  mounted(directory: string): Promise<void> | undefined {
+    const use = this.#byContainer.get(directory)
+    if (!use || use.hasMounted) return undefined
+    use.hasMounted = true
+    use.keys = [...use.keys, ...use.mounted]
+    return this.#hold.keep(...use.mounted)
   }
 
   /** The container of this directory is gone. */

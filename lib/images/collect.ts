@@ -6,8 +6,8 @@ import { blobKey, type Digest, failedWith, type HoldKey, hexOf, type Store, snap
 import { type CacheRecord, cacheRecords, removeRecord } from './cache-records.ts'
 import { linksOf } from './links.ts'
 import { largestManifest } from './manifest.ts'
-import { measureTree } from './measure.ts'
-import { type SurveyedImage, surveyImages } from './survey.ts'
+import { measurePath, measureTree } from './measure.ts'
+import { type SurveyedImage, surveyBlobs, surveyImages } from './survey.ts'
 import { removeStaleTransfers } from './transfer-records.ts'
 
 export interface CollectOptions {
@@ -76,7 +76,7 @@ async function collect(store: Store, { agentFor, only }: CollectOptions): Promis
 export async function neededKeys(store: Store): Promise<Needed> {
   const keys = new Set<HoldKey>(store.holds.held().keys())
   const records = await cacheRecords(store)
-  const images = await surveyImages(store)
+  const images = await Promise.all((await surveyImages(store)).map((image) => readAgain(store, image)))
   const chains = new Set<Digest>()
   for (const image of images) {
     for (const digest of image.unreadable) await refuseDamaged(store, digest, image)
@@ -87,6 +87,11 @@ export async function neededKeys(store: Store): Promise<Needed> {
   for (const chain of await cachedChains(store, chains, records)) chains.add(chain)
   for (const chain of chains) keys.add(snapshotKey(chain))
   return { images, records, keys }
+}
+
+/** What could not be read of an image may have gone, and have come back, between two looks. */
+async function readAgain(store: Store, image: SurveyedImage): Promise<SurveyedImage> {
+  return image.unreadable.size === 0 ? image : { ...image, ...(await surveyBlobs(store, image.descriptor)) }
 }
 
 async function refuseDamaged(store: Store, digest: Digest, image: SurveyedImage): Promise<void> {
@@ -127,8 +132,8 @@ export async function snapshotsIn(store: Store): Promise<Digest[]> {
 }
 
 /**
- * Each is given another name first, so that nobody ever sees a part of one. Resolves to those that were there and the bytes of their files (only where
- * an agent may look into them).
+ * Each is given another name first, so that nobody ever sees a part of one. Under the lock `collect`. Resolves to those that were there and the bytes of
+ * their files (only where an agent may look into them).
  */
 export async function removeSnapshots(
   store: Store,
@@ -140,6 +145,8 @@ export async function removeSnapshots(
   let bytes = 0
   for (const chain of chains) {
     const path = store.temporary('snapshots')
+    // First, so that there is none without its snapshot, wherever this ends.
+    await rm(measurePath(store, chain), { force: true })
     try {
       await rename(store.path('snapshots', hexOf(chain)), path)
     } catch (error) {
@@ -148,7 +155,6 @@ export async function removeSnapshots(
     }
     moved.push(path)
     removed.push(chain)
-    await rm(store.path('cache', 'snapshots', hexOf(chain)), { force: true })
   }
   const agent = moved.length > 0 ? await agentFor?.('/store/snapshots') : undefined
   try {

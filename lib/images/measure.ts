@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { type Digest, failedWith, hexOf, type Store, writing } from '../store/index.ts'
 import { decodeRecords, type FileRecord, type Op } from '../sys/index.ts'
 import type { Agent } from '../zygote/index.ts'
@@ -66,10 +66,43 @@ async function read(agent: Agent, op: 'stat' | 'readDir', paths: readonly Buffer
   return results.map((result) => (result instanceof Uint8Array && result.length > 0 ? decodeRecords(result) : []))
 }
 
+/**
+ * The measure of a snapshot, taken at `path` of an agent and recorded where it is not known; undefined where the snapshot is gone. Taken under the lock of
+ * those who remove snapshots: what is measured is there all the while, and no record comes after what it is of has gone.
+ */
+export async function snapshotMeasure(
+  store: Store,
+  agent: Agent,
+  path: string,
+  chainId: Digest,
+  signal?: AbortSignal,
+): Promise<Measure | undefined> {
+  const known = await recordedMeasure(store, chainId)
+  if (known) return known
+  const take = async (): Promise<Measure | undefined> => {
+    const since = await recordedMeasure(store, chainId)
+    if (since || !(await isThere(store.path('snapshots', hexOf(chainId))))) return since
+    const measure = await measureTree(agent, path)
+    await recordMeasure(store, chainId, measure)
+    return measure
+  }
+  return await store.withLock('collect', take, { signal, timeout: 600_000 })
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (failedWith(error, 'ENOENT')) return false
+    throw error
+  }
+}
+
 /** The measure of a snapshot as it was when it was first taken; a snapshot never changes. */
 export async function recordedMeasure(store: Store, chainId: Digest): Promise<Measure | undefined> {
   try {
-    const { bytes, entries, fingerprint } = JSON.parse(await readFile(pathOf(store, chainId), 'utf8')) as Partial<Measure>
+    const { bytes, entries, fingerprint } = JSON.parse(await readFile(measurePath(store, chainId), 'utf8')) as Partial<Measure>
     if (typeof bytes !== 'number' || typeof entries !== 'number' || typeof fingerprint !== 'string') return undefined
     return { bytes, entries, fingerprint }
   } catch (error) {
@@ -78,19 +111,20 @@ export async function recordedMeasure(store: Store, chainId: Digest): Promise<Me
   }
 }
 
-export async function recordMeasure(store: Store, chainId: Digest, measure: Measure): Promise<void> {
+async function recordMeasure(store: Store, chainId: Digest, measure: Measure): Promise<void> {
   const temporary = store.temporary('tmp', 'measure')
   await writing(async () => {
     try {
       await mkdir(store.path('cache', 'snapshots'), { recursive: true, mode: 0o700 })
       await writeFile(temporary, JSON.stringify(measure), { mode: 0o600 })
-      await rename(temporary, pathOf(store, chainId))
+      await rename(temporary, measurePath(store, chainId))
     } finally {
       await rm(temporary, { force: true })
     }
   })
 }
 
-function pathOf(store: Store, chainId: Digest): string {
+/** Of the record; it goes before its snapshot, and there is none when one gets its name (`Snapshots.name`). */
+export function measurePath(store: Store, chainId: Digest): string {
   return store.path('cache', 'snapshots', hexOf(chainId))
 }

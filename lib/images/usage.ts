@@ -3,7 +3,7 @@ import type { AgentFor } from '../layers/index.ts'
 import { blobKey, type Digest, hexOf, isAlive, ownerIn, type Store, snapshotKey } from '../store/index.ts'
 import { measureCacheMounts } from './cache-mounts.ts'
 import { neededKeys, snapshotsIn } from './collect.ts'
-import { measureTree, recordedMeasure, recordMeasure } from './measure.ts'
+import { measureTree, snapshotMeasure } from './measure.ts'
 import type { SurveyedImage } from './survey.ts'
 import { transferRecords } from './transfer-records.ts'
 
@@ -145,10 +145,8 @@ async function measureAll(
   const agent = await agentFor('/store')
   try {
     for (const chainId of await snapshotsIn(store)) {
-      const known = await recordedMeasure(store, chainId)
-      const measure = known ?? (await measureTree(agent, `/snapshots/${hexOf(chainId)}`))
-      if (!known) await recordMeasure(store, chainId, measure)
-      snapshots.push([chainId, measure.bytes])
+      const measure = await snapshotMeasure(store, agent, `/snapshots/${hexOf(chainId)}`, chainId)
+      if (measure) snapshots.push([chainId, measure.bytes])
     }
     for (const name of await readdir(store.path('containers'))) {
       const owner = ownerIn(name)

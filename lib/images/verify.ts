@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { checkFlag, checkHooks, optionCheck, StrakeError } from '../errors/index.ts'
 import type { AgentFor } from '../layers/index.ts'
 import { algorithmOf, blobKey, type Digest, failedWith, type HoldKey, hexOf, type Store, snapshotKey, toDigest } from '../store/index.ts'
+import type { Agent } from '../zygote/index.ts'
 import { removeSnapshots, snapshotsIn } from './collect.ts'
-import { measureTree, recordedMeasure, recordMeasure } from './measure.ts'
+import { isThere, type Measure, measureTree, recordedMeasure, snapshotMeasure } from './measure.ts'
 import { type SurveyedImage, surveyImages } from './survey.ts'
 import { removeStaleTransfers } from './transfer-records.ts'
 
@@ -70,12 +70,12 @@ export async function verifyStore(store: Store, agentFor: AgentFor, options: Ver
   checkHooks(options)
   checkFlag('mend', options.mend)
   const images = await surveyImages(store)
+  const announced = announcedSizes(images)
   const blobs: Digest[] = []
   for await (const { digest } of store.blobs.list()) blobs.push(digest)
   const chains = await snapshotsIn(store)
-  const announced = new Map(images.flatMap((image) => [...image.blobs.values()].map(({ digest, size }) => [digest, size] as const)))
-  const findings: Finding[] = []
-  let bytes = 0
+  const suspects: Finding[] = []
+  const looked = { blobs: 0, snapshots: 0, bytes: 0 }
   let done = 0
   const advance = (): void => {
     done += 1
@@ -84,31 +84,81 @@ export async function verifyStore(store: Store, agentFor: AgentFor, options: Ver
   }
   for (const digest of blobs) {
     const { finding, size } = await checkBlob(store, digest, announced.get(digest))
-    if (finding) findings.push(finding)
-    bytes += size
+    if (finding) suspects.push(finding)
+    if (size !== undefined) {
+      looked.blobs += 1
+      looked.bytes += size
+    }
     advance()
   }
-  findings.push(...(await missingBlobs(store, images)))
+  suspects.push(...(await missingBlobs(store, images)))
   const agent = await agentFor('/store/snapshots')
   try {
     for (const chainId of chains) {
-      const measure = await measureTree(agent, `/${hexOf(chainId)}`)
       const known = await recordedMeasure(store, chainId)
-      if (!known) await recordMeasure(store, chainId, measure)
-      else if (known.fingerprint !== measure.fingerprint && (await isThere(store.path('snapshots', hexOf(chainId)))))
-        findings.push({ kind: 'snapshot', what: 'changed', digest: chainId, expected: known.fingerprint, actual: measure.fingerprint })
+      const finding = known && (await checkSnapshot(store, agent, chainId, known))
+      if (finding) suspects.push(finding)
+      if (known || (await snapshotMeasure(store, agent, `/${hexOf(chainId)}`, chainId, options.signal))) looked.snapshots += 1
       advance()
     }
+    suspects.push(...(await missingSnapshots(store)))
+    const problems = suspects.length === 0 ? [] : await judge(store, agent, agentFor, suspects, options)
+    return { ok: problems.every((each) => each.mended), ...looked, problems }
   } finally {
     await agent.close()
   }
-  findings.push(...(await missingSnapshots(store)))
-  const mended = options.mend ? await mend(store, images, findings, agentFor) : new Set<Finding>()
-  const problems = findings.map((finding) => ({ ...describe(store, images, finding), mended: mended.has(finding) }))
-  return { ok: problems.every((each) => each.mended), blobs: blobs.length, snapshots: chains.length, bytes, problems }
 }
 
-async function checkBlob(store: Store, digest: Digest, announced: number | undefined): Promise<{ finding?: Finding; size: number }> {
+/**
+ * Beside other processes, a blob may have been replaced between two looks, or have gone with its image: what seemed wrong is looked at once more while nobody
+ * takes anything away. What is so then is a problem.
+ */
+async function judge(
+  store: Store,
+  agent: Agent,
+  agentFor: AgentFor,
+  suspects: readonly Finding[],
+  { mend: mends, signal }: VerifyOptions,
+): Promise<StoreProblem[]> {
+  const work = async (): Promise<StoreProblem[]> => {
+    const images = await surveyImages(store)
+    const again = (some: readonly Finding[]): Promise<Finding[]> => lookAgain(store, agent, images, some)
+    const findings = await again(suspects)
+    const mended = mends ? await mend(store, images, findings, again, agentFor) : new Set<Finding>()
+    return findings.map((finding) => ({ ...describe(store, images, finding), mended: mended.has(finding) }))
+  }
+  return await store.freeing(() => store.withLock('collect', work, { signal, timeout: 600_000 }))
+}
+
+/** Those that are still so. */
+async function lookAgain(store: Store, agent: Agent, images: readonly SurveyedImage[], some: readonly Finding[]): Promise<Finding[]> {
+  const announced = announcedSizes(images)
+  const missing = new Map((await missingBlobs(store, images)).map((finding) => [finding.digest, finding]))
+  const missingTrees = new Map((await missingSnapshots(store)).map((finding) => [finding.digest, finding]))
+  const found: (Finding | undefined)[] = []
+  for (const { kind, what, digest } of some) {
+    if (what === 'missing') found.push((kind === 'blob' ? missing : missingTrees).get(digest))
+    else if (kind === 'blob') found.push((await checkBlob(store, digest, announced.get(digest))).finding)
+    else {
+      const known = await recordedMeasure(store, digest)
+      found.push(known && (await checkSnapshot(store, agent, digest, known)))
+    }
+  }
+  return found.filter((each) => each !== undefined)
+}
+
+function announcedSizes(images: readonly SurveyedImage[]): Map<Digest, number> {
+  return new Map(images.flatMap((image) => [...image.blobs.values()].map(({ digest, size }) => [digest, size] as const)))
+}
+
+async function checkSnapshot(store: Store, agent: Agent, chainId: Digest, known: Measure): Promise<Finding | undefined> {
+  const { fingerprint } = await measureTree(agent, `/${hexOf(chainId)}`)
+  if (fingerprint === known.fingerprint || !(await isThere(store.path('snapshots', hexOf(chainId))))) return undefined
+  return { kind: 'snapshot', what: 'changed', digest: chainId, expected: known.fingerprint, actual: fingerprint }
+}
+
+/** No size where it is gone. */
+async function checkBlob(store: Store, digest: Digest, announced: number | undefined): Promise<{ finding?: Finding; size?: number }> {
   const algorithm = algorithmOf(digest)
   const hash = createHash(algorithm)
   let size = 0
@@ -119,7 +169,7 @@ async function checkBlob(store: Store, digest: Digest, announced: number | undef
     }
   } catch (error) {
     // Removed by another process meanwhile; if somebody points to it, it is found missing.
-    if (failedWith(error, 'ENOENT')) return { size: 0 }
+    if (failedWith(error, 'ENOENT')) return {}
     if (failedWith(error, 'EISDIR', 'EIO')) return { size, finding: { kind: 'blob', what: 'digest', digest, expected: digest } }
     throw error
   }
@@ -142,36 +192,18 @@ async function missingBlobs(store: Store, images: readonly SurveyedImage[]): Pro
   for (const image of images)
     for (const digest of image.ociForms)
       if (!(await isThere(store.blobs.path(digest)))) missing.set(digest, { kind: 'blob', what: 'missing', digest })
-  if (missing.size === 0) return []
-  // An image that was removed since needs nothing any more.
-  const still = new Set((await surveyImages(store)).flatMap(({ blobs, ociForms }) => [...blobs.keys(), ...ociForms]))
-  return [...missing.values()].filter(({ digest }) => still.has(digest))
+  return [...missing.values()]
 }
 
-/** Of containers that run. */
+/** Of containers that run: one that is only held may be on its way. */
 async function missingSnapshots(store: Store): Promise<Finding[]> {
   const findings: Finding[] = []
-  for (const [key, owners] of store.holds.held()) {
-    if (!key.startsWith('snapshot:') || ![...owners].some((owner) => hasImages(store, owner))) continue
-    const chainId = toDigest('sha256', key.slice('snapshot:'.length))
+  for (const key of store.holds.held().keys()) {
+    if (!key.startsWith('mounted:')) continue
+    const chainId = toDigest('sha256', key.slice('mounted:'.length))
     if (!(await isThere(store.path('snapshots', hexOf(chainId))))) findings.push({ kind: 'snapshot', what: 'missing', digest: chainId })
   }
   return findings
-}
-
-function hasImages(store: Store, owner: string): boolean {
-  for (const [key, owners] of store.holds.held()) if (key.startsWith('image:') && owners.has(owner)) return true
-  return false
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (failedWith(error, 'ENOENT')) return false
-    throw error
-  }
 }
 
 function describe(store: Store, images: readonly SurveyedImage[], finding: Finding): Omit<StoreProblem, 'mended'> {
@@ -197,32 +229,30 @@ function imageKey(digest: Digest): HoldKey {
   return `image:${digest}`
 }
 
-/** Names go first, so that nobody finds an image that lacks something. */
+/** Names go first, so that nobody finds an image that lacks something. Each is looked at `again` once others have been told to leave it alone. */
 async function mend(
   store: Store,
   images: readonly SurveyedImage[],
   findings: readonly Finding[],
+  again: (some: readonly Finding[]) => Promise<Finding[]>,
   agentFor: AgentFor,
 ): Promise<ReadonlySet<Finding>> {
   const mended = new Set<Finding>()
   const byKey = new Map(findings.map((each) => [each.kind === 'blob' ? blobKey(each.digest) : snapshotKey(each.digest), each]))
-  await store.withLock('collect', () =>
-    store.holds.remove(
-      [...byKey.keys()],
-      async () => new Set(store.holds.held().keys()),
-      async (keys) => {
-        for (const key of keys) {
-          const finding = byKey.get(key)
-          if (finding === undefined) continue
-          if (finding.kind === 'snapshot') await removeSnapshots(store, [finding.digest], agentFor)
-          else {
-            for (const image of images) if (image.blobs.has(finding.digest)) await store.refs.remove(image.descriptor.digest)
-            await store.blobs.remove(finding.digest)
-          }
-          mended.add(finding)
+  await store.holds.remove(
+    [...byKey.keys()],
+    async () => new Set(store.holds.held().keys()),
+    async (keys) => {
+      const ours = keys.flatMap((key) => byKey.get(key) ?? [])
+      for (const { kind, digest } of await again(ours)) {
+        if (kind === 'snapshot') await removeSnapshots(store, [digest], agentFor)
+        else {
+          for (const image of images) if (image.blobs.has(digest)) await store.refs.remove(image.descriptor.digest)
+          await store.blobs.remove(digest)
         }
-      },
-    ),
+      }
+      for (const each of ours) mended.add(each)
+    },
   )
   // What other programs see of an image is made anew.
   if (images.some(({ ociForms }) => findings.some(({ digest }) => ociForms.has(digest)))) await store.refs.renew()

@@ -7,8 +7,11 @@ import { failedWith } from './files.ts'
 import { isAlive, type Owner, ownedName, ownerIn } from './owner.ts'
 import { storeError } from './store-error.ts'
 
-/** A thing of the store that may be held: a blob, a snapshot by the hex digits of its chainID, an image by its manifest (that a container runs), a cache of commands by its name. */
-export type HoldKey = `blob:${Digest}` | `snapshot:${string}` | `image:${Digest}` | `mount:${string}`
+/**
+ * A thing of the store that may be held: a blob, a snapshot by the hex digits of its chainID, an image by its manifest (that a container runs), a cache of
+ * commands by its name. A snapshot may be held before it is there; `mounted` is said beside it once it was seen to be.
+ */
+export type HoldKey = `blob:${Digest}` | `snapshot:${string}` | `mounted:${string}` | `image:${Digest}` | `mount:${string}`
 
 export function blobKey(digest: Digest): HoldKey {
   return `blob:${digest}`
@@ -16,6 +19,10 @@ export function blobKey(digest: Digest): HoldKey {
 
 export function snapshotKey(chainId: Digest): HoldKey {
   return `snapshot:${hexOf(chainId)}`
+}
+
+export function mountedKey(chainId: Digest): HoldKey {
+  return `mounted:${hexOf(chainId)}`
 }
 
 /** Milliseconds that what was stored outside of any hold is kept for: the time between a blob and the manifest that names it. */
