@@ -72,7 +72,14 @@ export class ImageUses {
     this.#byContainer.delete(directory)
     use.containers -= 1
     if (use.containers > 0) return
-    this.#timer ??= setTimeout(() => this.trim(), lingering).unref()
+    this.#timer ??= setTimeout(() => this.#trimLater(), lingering).unref()
+  }
+
+  /** Nobody waits for it. Where the store is gone or full, what is held too long does no harm. */
+  #trimLater(): void {
+    try {
+      this.trim()
+    } catch {}
   }
 
   /** Gives back at once what no container uses any more. */
