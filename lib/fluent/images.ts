@@ -22,6 +22,7 @@ export type ImagePullOptions = Shown<PullOptions>
 function checkPath(what: string, path: unknown): void {
   if (typeof path !== 'string' || path === '')
     throw invalidOption(`${what} takes the path of a file, not ${path === '' ? "''" : kindOfValue(path)}.`)
+  if (path.includes('\0')) throw invalidOption(`The path that ${what} takes must not contain NUL.`)
 }
 
 async function stored(): Promise<Images> {
@@ -87,12 +88,15 @@ export const images = {
     runtime.uses.trim()
     await new Images(runtime.store).remove(name, options)
   },
-  /** Every image of a docker-archive, an oci-archive, or an OCI layout directory. Rejects with `image_invalid`, `layer_invalid`, …. */
+  /**
+   * Every image of a docker-archive, an oci-archive, or an OCI layout directory. Rejects with `image_not_found`, `image_invalid`, `layer_invalid`, …,
+   * and with `invalid_argument` where there is no file and no directory at the path (a fifo, say), or it cannot be read.
+   */
   async load(path: string): Promise<readonly Image[]> {
     checkPath('load', path)
     return (await loadImages((await currentRuntime()).store, path)).map((data) => new Image(data))
   },
-  /** A flat root file system as an image of one layer: a tar, plain or compressed. */
+  /** A flat root file system as an image of one layer: a tar, plain or compressed. Rejects with `image_not_found`, `layer_invalid`, `invalid_argument`, …. */
   async import(path: string): Promise<Image> {
     checkPath('import', path)
     return new Image(await importRootfsFile((await currentRuntime()).store, path))

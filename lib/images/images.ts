@@ -81,6 +81,8 @@ export class Images {
   /** As `get`, but undefined when there is no such image. */
   async find(name: string, options: GetOptions = {}): Promise<ImageData | undefined> {
     const platform = platformOf(options.platform)
+    // A number would be read as digits of an id.
+    if (typeof name !== 'string') parseReference(name)
     const digits = /^(?:sha256:|sha512:)?([0-9a-f]{8,128})$/.exec(name)?.[1]
     if (digits !== undefined) {
       const byDigest = await this.#findByDigest(digits, isDigest(name))

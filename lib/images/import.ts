@@ -1,9 +1,6 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import type { LayerLimits } from '../layers/index.ts'
-import { type Descriptor, type Digest, failedWith, type Store } from '../store/index.ts'
+import type { Descriptor, Digest, Store } from '../store/index.ts'
 import { type Archive, readArchive } from './archive.ts'
 import { chooseFromDocker, importDockerImage, parseDockerManifest } from './docker-archive.ts'
 import { type ImageData, readAnyImage, readImage } from './image.ts'
@@ -20,6 +17,7 @@ import {
 } from './layout.ts'
 import type { Platform } from './platform.ts'
 import { importRootfsDirectory, importRootfsFile } from './rootfs.ts'
+import { kindOfPath, sourceFile } from './source-file.ts'
 import { importing } from './transaction.ts'
 
 /** Where an image is to be had from on this machine. Paths are absolute. */
@@ -37,7 +35,7 @@ export interface ImportOptions {
 
 /**
  * Brings an image into the store from a file or directory. It gets no name: that is the caller's to give. Rejects with `image_not_found`,
- * `image_invalid`, `layer_invalid`, `digest_mismatch`, `size_mismatch`, `limit_exceeded`.
+ * `image_invalid`, `layer_invalid`, `digest_mismatch`, `size_mismatch`, `limit_exceeded`, and with `invalid_argument` where a file cannot be read.
  */
 export async function importImage(store: Store, source: ImageSource, options: ImportOptions = {}): Promise<ImageData> {
   return await importing(
@@ -129,7 +127,7 @@ async function finish(store: Store, descriptor: Descriptor): Promise<ImageData> 
 }
 
 async function openArchive(store: Store, path: string, options: ImportOptions): Promise<Archive> {
-  return await readArchive(store, createReadStream(path, { highWaterMark: 512 * 1024 }), path, options.limits)
+  return await readArchive(store, sourceFile(path), path, options.limits)
 }
 
 function needed(archive: Archive, name: string, path: string): Buffer {
@@ -138,17 +136,4 @@ function needed(archive: Archive, name: string, path: string): Buffer {
   throw new StrakeError('image_invalid', `${path} is not an image archive of this kind: it has no ${name}`, {
     hint: 'if it is the tar of a root file system: images.import(path), or image(path)',
   })
-}
-
-async function kindOfPath(path: string): Promise<'file' | 'directory'> {
-  try {
-    return (await stat(path)).isDirectory() ? 'directory' : 'file'
-  } catch (error) {
-    if (failedWith(error, 'ENOENT', 'ENOTDIR'))
-      throw new StrakeError('image_not_found', `there is nothing at ${path}`, {
-        cause: error,
-        hint: join(path, '..') === path ? undefined : 'paths are relative to the working directory of the process',
-      })
-    throw error
-  }
 }

@@ -1,8 +1,8 @@
-import { mkdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import { type ByteStream, type Descriptor, type Digest, failedWith, ownedName, refNameAnnotation, writing } from '../store/index.ts'
-import { parseLayoutIndex } from './layout.ts'
+import { LayoutDirectory } from './layout.ts'
 import { indexMediaType } from './media-types.ts'
 
 /** Writes an OCI image layout that is a directory (image-spec, image-layout.md): a new one, or one that others have written to. */
@@ -45,7 +45,7 @@ export class LayoutWriter {
   /** Adds entries to `index.json`, last of all. A name is taken from whatever had it. */
   async addManifests(manifests: readonly Descriptor[]): Promise<void> {
     const index = join(this.#path, 'index.json')
-    const before = (await isThere(index)) ? parseLayoutIndex(await readFile(index)) : []
+    const before = (await isThere(index)) ? await new LayoutDirectory(this.#path).manifests() : []
     const names = new Set(manifests.map(nameOf))
     const kept = before.filter((each) =>
       nameOf(each) === undefined ? manifests.every(({ digest }) => digest !== each.digest) : !names.has(nameOf(each)),

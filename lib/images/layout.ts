@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
 import {
@@ -18,6 +17,7 @@ import { largestManifest, type Manifest, parseManifest } from './manifest.ts'
 import { indexMediaType, kindOf } from './media-types.ts'
 import type { Platform } from './platform.ts'
 import { familiarReference, parseReference } from './reference.ts'
+import { sourceFile, unreadable } from './source-file.ts'
 import { walkedLayer } from './walked.ts'
 
 /** Somewhere that blobs can be read from: a layout directory, an archive, later a registry. Nobody has checked them. */
@@ -101,33 +101,57 @@ export class LayoutDirectory implements BlobSource {
   }
 
   async manifests(): Promise<Descriptor[]> {
+    const index = join(this.path, 'index.json')
+    const pieces: Buffer[] = []
+    let size = 0
     try {
-      const index = join(this.path, 'index.json')
-      if ((await stat(index)).size > largestManifest)
-        throw new StrakeError('limit_exceeded', `${index} has more than ${largestManifest} bytes`, {
-          details: { limit: 'manifestBytes', maximum: largestManifest },
-        })
-      return parseLayoutIndex(await readFile(index))
+      for await (const piece of this.#read(index)) {
+        size += piece.length
+        if (size > largestManifest)
+          throw new StrakeError('limit_exceeded', `${index} has more than ${largestManifest} bytes`, {
+            details: { limit: 'manifestBytes', maximum: largestManifest },
+          })
+        pieces.push(piece)
+      }
     } catch (error) {
-      if (failedWith(error, 'ENOENT', 'ENOTDIR'))
-        throw new StrakeError('image_not_found', `${this.path} is not an OCI image layout: it has no index.json`, { cause: error })
-      throw error
+      if (!(error instanceof StrakeError) || error.code !== 'image_not_found') throw error
+      throw new StrakeError('image_not_found', `${this.path} is not an OCI image layout: it has no index.json`, {
+        cause: error,
+        hint: "a directory that is a root file system is for image('dir/')",
+      })
     }
+    return parseLayoutIndex(Buffer.concat(pieces))
   }
 
   async has({ digest }: Descriptor): Promise<boolean> {
+    const path = this.#blobPath(digest)
     try {
-      return (await stat(this.#blobPath(digest))).isFile()
+      return (await stat(path)).isFile()
     } catch (error) {
       if (failedWith(error, 'ENOENT', 'ENOTDIR')) return false
-      throw error
+      throw unreadable(path, error)
     }
   }
 
   async stream(descriptor: Descriptor): Promise<ByteStream> {
     const { digest } = descriptor
-    if (await this.has(descriptor)) return createReadStream(this.#blobPath(digest), { highWaterMark: 512 * 1024 })
+    if (await this.has(descriptor)) return this.#read(this.#blobPath(digest))
     throw new StrakeError('image_invalid', `the layout ${this.path} lacks the blob ${digest}`, { details: { digest } })
+  }
+
+  /** Others have written the directory: a file in it may be anything. */
+  #read(path: string): AsyncGenerator<Buffer> {
+    return sourceFile(
+      path,
+      (kind) =>
+        new StrakeError(
+          'image_invalid',
+          `the layout ${this.path} has ${kind} where a file should be: ${path.slice(this.path.length + 1)}`,
+          {
+            hint: 'get the layout anew, from somebody you trust',
+          },
+        ),
+    )
   }
 
   #blobPath(digest: Digest): string {

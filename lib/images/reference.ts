@@ -24,7 +24,7 @@ const tagPattern = /^\w[\w.-]{0,127}$/
 
 /** Parses and normalises a reference; `invalid_reference` says what is wrong with it. */
 export function parseReference(text: string): Reference {
-  if (typeof text !== 'string') throw invalid(String(text), 'it is not a string')
+  if (typeof text !== 'string') throw invalid(kindOfValue(text), 'it is not a string')
   if (text.length > longestName + 300) throw invalid(`${text.slice(0, 40)}…`, 'it is too long')
   const at = text.indexOf('@')
   const digest = at < 0 ? undefined : text.slice(at + 1)

@@ -1,10 +1,10 @@
-import { createReadStream } from 'node:fs'
 import { decompressArchive, directoryEntries, type LayerLimits, layerMediaType, sourceDateEpoch, storeLayer } from '../layers/index.ts'
 import { type ByteStream, type Digest, type Store, toDigest } from '../store/index.ts'
 import type { ExecutionConfig } from './config.ts'
 import type { ImageData } from './image.ts'
 import { Images } from './images.ts'
 import { hostPlatform, type Platform } from './platform.ts'
+import { sourceFile } from './source-file.ts'
 import { importing } from './transaction.ts'
 import { walkedTar } from './walked.ts'
 
@@ -34,7 +34,7 @@ export async function importRootfsTar(store: Store, stream: ByteStream, options:
 }
 
 export async function importRootfsFile(store: Store, path: string, options: RootfsOptions = {}): Promise<ImageData> {
-  return await importRootfsTar(store, createReadStream(path, { highWaterMark: 512 * 1024 }), options)
+  return await importRootfsTar(store, sourceFile(path), options)
 }
 
 /** Makes an image of one layer from a directory of this machine that holds a root file system. Times later than SOURCE_DATE_EPOCH become that. */

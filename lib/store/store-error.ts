@@ -17,12 +17,14 @@ function reasonOf(error: unknown): unknown {
  * agent, and else the error as it is.
  *
  * @param where what was written to, as the message names it
+ * @param isElsewhere it may be on another disk than the store, where other things help
  */
-export function storeError(error: unknown, where = 'the store'): unknown {
+export function storeError(error: unknown, where = 'the store', isElsewhere = false): unknown {
   const reason = reasonOf(error)
+  const otherwise = isElsewhere ? 'write to another one' : 'have STRAKE_ROOT on another one'
   if (reason === 'EROFS') {
     return new StrakeError('store_invalid', `the file system of ${where} is read-only`, {
-      hint: 'mount it for writing (a disk with errors is made read-only by the kernel: dmesg), or have STRAKE_ROOT elsewhere',
+      hint: `mount it for writing (a disk with errors is made read-only by the kernel: dmesg), or ${otherwise}`,
       cause: error,
       details: { errno: reason },
     })
@@ -44,17 +46,19 @@ export function storeError(error: unknown, where = 'the store'): unknown {
   if (reason !== 'ENOSPC' && reason !== 'EDQUOT') return error
   const what = reason === 'ENOSPC' ? `the disk of ${where} is full` : `the quota of this user on the disk of ${where} is used up`
   return new StrakeError('store_full', what, {
-    hint: 'make room, as store.prune() does, or have STRAKE_ROOT on another disk; nothing half-written was kept',
+    hint: isElsewhere
+      ? `make room on that disk (store.prune() makes some on the store's), or ${otherwise}`
+      : `make room, as store.prune() does, or ${otherwise}; nothing half-written was kept`,
     cause: error,
     details: { errno: reason },
   })
 }
 
-/** Carries out what writes to the store; rejects as `storeError` has it. */
+/** Carries out what writes to the store, or elsewhere, to `where`; rejects as `storeError` has it. */
 export async function writing<T>(work: () => T | Promise<T>, where?: string): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw storeError(error, where)
+    throw storeError(error, where, where !== undefined)
   }
 }

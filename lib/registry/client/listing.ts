@@ -36,7 +36,7 @@ export async function remoteTags(repository: string, options: RemoteOptions = {}
 /** The repositories of a registry, where it tells them (many do not: `registry_denied`, `registry_unauthorized`, `registry_not_found`). */
 export async function remoteCatalog(host: string, options: RemoteOptions = {}): Promise<string[]> {
   checkRemoteOptions('catalog', options)
-  const { domain } = parseReference(`${host}/x`)
+  const { domain } = parseReference(typeof host === 'string' ? `${host}/x` : host)
   if (domain !== host && !(domain === 'docker.io' && host === 'index.docker.io'))
     throw new StrakeError('invalid_reference', `${JSON.stringify(host)} is not the address of a registry`, {
       hint: 'a host with a dot or a port, for example 127.0.0.1:5000',
