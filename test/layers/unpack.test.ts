@@ -122,6 +122,18 @@ const cases: readonly Case[] = [
   },
   { name: 'L03: a hard link to itself changes nothing', layers: [tar(file('f', 'x'), link('./f', 'f'))], tree: { f: 'file 644 "x"' } },
   {
+    name: 'L03: what a hard link says of itself is not applied to the file',
+    layers: [
+      tar(raw({ name: 'f', data: 'x', mode: 0o4711, mtime: 5, pax: [['SCHILY.xattr.user.a', 'b']] }), {
+        ...link('h', 'f'),
+        mode: 0o600,
+        uid: 7,
+        mtime: 9,
+      }),
+    ],
+    tree: { f: 'file 4711 x2 @5 user.a=62 "x"', h: 'file 4711 x2 @5 user.a=62 "x"' },
+  },
+  {
     name: 'L03: a hard link to a file of a lower layer: copied up, with all it has',
     layers: [
       tar({ ...dir('d', 0o700), mtime: 9 }, raw({ name: 'd/f', data: 'low', mode: 0o2711, mtime: 5, pax: [['SCHILY.xattr.user.a', 'b']] })),
