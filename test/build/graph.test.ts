@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
 import { type BuildEvent, type BuildOptions, outlineOf, type Step } from '../../lib/build/index.ts'
-import { StrakeError } from '../../lib/errors/index.ts'
+import { onAbort, StrakeError } from '../../lib/errors/index.ts'
 import { ImageBuilder, image } from '../../lib/fluent/image-builder.ts'
 import { test } from '../support/uvu.ts'
 import { withFakeBench } from './fake-bench.ts'
@@ -299,7 +299,7 @@ test('however many steps listen to the signal of a build, Node warns of no leak'
   const onWarning = (warning: Error): void => void warnings.push(warning)
   process.on('warning', onWarning)
   const behave: FakeCommand = async ({ signal }) => {
-    signal?.addEventListener('abort', () => {})
+    onAbort(signal, () => {})
     await meet()
     return {}
   }
