@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
 import { unpackLayer } from '../layers/index.ts'
-import type { ByteStream } from '../store/index.ts'
+import { type ByteStream, hintOfRead, openGiven } from '../store/index.ts'
 import { ContextDirectory } from './files/context-directory.ts'
 import { invalid } from './files/context-errors.ts'
 import { DigestCache } from './files/digest-cache.ts'
@@ -91,7 +91,16 @@ export function contextOfDockerfile(directory: string, dockerfile: string | unde
 /** A file is opened here, so that one that is not there is told as such. */
 async function streamOf(tar: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<ByteStream> {
   if (tar instanceof Uint8Array) return [tar]
-  return typeof tar === 'string' ? (await open(tar, 'r')).createReadStream() : tar
+  if (typeof tar !== 'string') return tar
+  const file = await openGiven(
+    tar,
+    (kind) =>
+      new StrakeError('context_invalid', `the tar of the build context, ${tar}, is ${kind}, not a file`, {
+        hint: 'context.tar takes a stream, too',
+        details: { path: tar },
+      }),
+  )
+  return file.createReadStream()
 }
 
 /** The contexts of one build, each opened when it is first needed, once: a stream can be read only once. */
@@ -163,6 +172,7 @@ export class ContextFiles implements AsyncDisposable {
         `the tar of the build context${path === undefined ? '' : `, ${path},`} cannot be read${why}`,
         {
           cause: error,
+          hint: error instanceof StrakeError ? error.hint : path === undefined ? undefined : hintOfRead(error),
           details: { ...(error instanceof StrakeError ? error.details : {}), ...(path === undefined ? {} : { path }) },
         },
       )

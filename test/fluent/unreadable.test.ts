@@ -93,6 +93,12 @@ test('a directory in the place of a file is told with what takes one', async () 
   assert.is((await failure(() => images.load(at('dir')))).code, 'image_not_found')
 })
 
+test('a tar of a build context that is no file, or is not there, is not waited for', async () => {
+  const copied = image('scratch').copy('a', '/')
+  for (const path of [at('fifo'), at('socket'), '/dev/zero', at('dir'), at('nothing'), '/proc/self/mem'])
+    assert.is((await failure(() => copied.build({ context: { tar: path } }))).code, 'context_invalid', path)
+})
+
 test('load and import refuse a path with a NUL', async () => {
   for (const take of [images.load, images.import]) {
     const error = await take('/a\0b').catch((reason: unknown) => reason)
