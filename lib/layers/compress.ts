@@ -11,6 +11,8 @@ const gzipBlock = 512 * 1024
 const zstdBlock = 4 * 1024 * 1024
 /** Between speed and size: 1 is hardly quicker, 6 takes half as long again and saves 2 %. */
 const gzipLevel = 4
+/** The most there is (zlib.h): 256 KB more for each, a tenth less time. */
+const gzipMemory = 9
 const zstdLevel = 3
 /** ZSTD_c_compressionLevel of zstd.h. */
 const zstdLevelParameter = 100
@@ -48,7 +50,7 @@ async function* gzipMember(stream: ByteStream, sum: Crc32): AsyncGenerator<Buffe
   const deflated = inOrder(blocks(stream, gzipBlock), (block) => {
     crc = sum(block, crc)
     length += block.length
-    return deflate(block, { level: gzipLevel, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: gzipBlock })
+    return deflate(block, { level: gzipLevel, memLevel: gzipMemory, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: gzipBlock })
   })
   yield gzipHeader
   yield* deflated
@@ -60,7 +62,8 @@ async function* gzipMember(stream: ByteStream, sum: Crc32): AsyncGenerator<Buffe
 
 async function* serialGzip(stream: ByteStream): AsyncGenerator<Buffer> {
   const { Readable } = await import('node:stream')
-  for await (const piece of Readable.from(stream).pipe(createGzip({ level: gzipLevel, chunkSize: gzipBlock }))) yield piece as Buffer
+  for await (const piece of Readable.from(stream).pipe(createGzip({ level: gzipLevel, memLevel: gzipMemory, chunkSize: gzipBlock })))
+    yield piece as Buffer
 }
 
 async function* zstdFrames(stream: ByteStream): AsyncGenerator<Buffer> {

@@ -6,6 +6,7 @@ import { type ByteString, fromByteString, refuseMarkerName, toByteString } from 
 import type { LayerEntry } from './pack.ts'
 import { printable } from './walk.ts'
 
+const pieceSize = 256 * 1024
 const noXattrs: ReadonlyMap<string, Buffer> = new Map()
 
 export interface HostDirectoryOptions {
@@ -101,7 +102,8 @@ async function entryOf(
     major: Number(((stats.rdev >> 8n) & 0xfffn) | ((stats.rdev >> 32n) & ~0xfffn)),
     minor: Number((stats.rdev & 0xffn) | ((stats.rdev >> 12n) & ~0xffn)),
   }
-  if (stats.isFile()) return { ...common, type: 'file', size: Number(stats.size), content: contentOf(`${base}/${path}`) }
+  if (stats.isFile())
+    return { ...common, type: 'file', size: Number(stats.size), content: contentOf(`${base}/${path}`, Number(stats.size)) }
   if (stats.isSymbolicLink())
     return { ...common, type: 'symlink', linkPath: await named(`${base}/${path}`, (bytes) => readlink(bytes, { encoding: 'buffer' })) }
   if (stats.isFIFO()) return { ...common, type: 'fifo' }
@@ -110,15 +112,25 @@ async function entryOf(
   return undefined
 }
 
-async function* contentOf(path: ByteString): AsyncGenerator<Buffer> {
+/** Reads the next piece while one is packed; beyond `size`, too, so that it is seen when a file grows. */
+async function* contentOf(path: ByteString, size: number): AsyncGenerator<Buffer> {
   const handle = await named(path, (bytes) => open(bytes, 'r'))
+  let left = size
+  const read = async (): Promise<Buffer> => {
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(Math.min(pieceSize, Math.max(0, left) + 1)))
+    left -= bytesRead
+    return buffer.subarray(0, bytesRead)
+  }
+  let next = read()
   try {
-    for (;;) {
-      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(256 * 1024))
-      if (bytesRead === 0) return
-      yield buffer.subarray(0, bytesRead)
+    for (let piece = await next; piece.length > 0; piece = await next) {
+      next = read()
+      // Whoever waits for it learns of a failure; until then nobody may.
+      next.catch(() => undefined)
+      yield piece
     }
   } finally {
+    await next.catch(() => undefined)
     await handle.close()
   }
 }

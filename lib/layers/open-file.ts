@@ -4,19 +4,29 @@ import { closeFd } from '../../native/binding.ts'
 
 const readFd = promisify(read)
 const pieceSize = 512 * 1024
+const nothing = Buffer.alloc(0)
 
-/** Reads an open file up to `size` bytes, or less where it ends before, and closes it. */
+/** Reads an open file up to `size` bytes, or less where it ends before, and closes it. The next piece is read while one is used. */
 export async function* readOpenFile(fd: number, size: number): AsyncGenerator<Buffer, void, void> {
+  let left = size
+  const read = async (): Promise<Buffer> => {
+    if (left <= 0) return nothing
+    // Buffers as small as can be: the collector counts every byte of them.
+    const buffer = Buffer.allocUnsafeSlow(Math.min(left, pieceSize))
+    const { bytesRead } = await readFd(fd, buffer, 0, buffer.length, null)
+    left -= bytesRead
+    return buffer.subarray(0, bytesRead)
+  }
+  let next = read()
   try {
-    for (let left = size; left > 0; ) {
-      // Buffers as small as can be: the collector counts every byte of them.
-      const buffer = Buffer.allocUnsafeSlow(Math.min(left, pieceSize))
-      const { bytesRead } = await readFd(fd, buffer, 0, buffer.length, null)
-      if (bytesRead === 0) return
-      left -= bytesRead
-      yield buffer.subarray(0, bytesRead)
+    for (let piece = await next; piece.length > 0; piece = await next) {
+      next = read()
+      // Whoever waits for it learns of a failure; until then nobody may.
+      next.catch(() => undefined)
+      yield piece
     }
   } finally {
+    await next.catch(() => undefined)
     closeFd(fd)
   }
 }
