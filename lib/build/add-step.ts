@@ -95,6 +95,7 @@ class AddInput implements FileSource {
     return {
       matches: plans.flatMap(({ matches }) => matches),
       digests: new Map(plans.flatMap(({ digests }) => [...digests])),
+      links: new Map(plans.flatMap(({ links = [] }) => [...links])),
       content: JSON.stringify(plans.map(({ content }) => content)),
       leftOut: plans.flatMap(({ leftOut = [] }) => leftOut),
       archives,

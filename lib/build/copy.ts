@@ -5,6 +5,7 @@ import { StrakeError } from '../errors/index.ts'
 import type { LayerNotice } from '../layers/index.ts'
 import { checkAborted } from './failure.ts'
 import { type BytePath, bytePath, type FileSource, type SourceEntry, type SourceMatch, textPath } from './files/entry.ts'
+import { FileNames } from './files/file-names.ts'
 import { IgnorePatterns } from './files/ignore.ts'
 import { hasWildcard } from './files/pattern.ts'
 import { isType } from './files/root-paths.ts'
@@ -50,7 +51,9 @@ export interface PlannedCopy {
   readonly matches: readonly PlannedMatch[]
   /** SHA-256 of each file's bytes, in hex. */
   readonly digests: ReadonlyMap<SourceEntry, string>
-  /** SHA-256 over names, modes, owners, link targets and contents; times do not count. */
+  /** Files that have several names among them: of each of the names the first. */
+  readonly links?: ReadonlyMap<SourceEntry, SourceEntry> | undefined
+  /** SHA-256 over names, modes, owners, link targets, contents, and which names are of one file; times do not count. */
   readonly content: string
   /** What was found and cannot be copied, for whoever is told of it. */
   readonly leftOut?: readonly LayerNotice[]
@@ -62,7 +65,8 @@ async function digestFile(source: FileSource, entry: SourceEntry): Promise<strin
   return hash.digest('hex')
 }
 
-function describe(entry: SourceEntry, digest: string | undefined): string {
+/** @param same of a file that was there by another name, its number */
+function describe(entry: SourceEntry, digest: string | undefined, same?: number): string {
   const xattrs = entry.xattrs.size === 0 ? [] : [...entry.xattrs].map(([name, value]) => [name, value.toString('hex')])
   return JSON.stringify([
     entry.kind,
@@ -73,6 +77,7 @@ function describe(entry: SourceEntry, digest: string | undefined): string {
     entry.target,
     digest ?? '',
     xattrs,
+    ...(same === undefined ? [] : [same]),
   ])
 }
 
@@ -131,6 +136,7 @@ function notCopied(path: string, what: string, { where }: CopyRequest): StrakeEr
 export async function planCopy(request: CopyRequest, source: FileSource, signal?: AbortSignal): Promise<PlannedCopy> {
   const hash = createHash('sha256')
   const digests = new Map<SourceEntry, string>()
+  const names = new FileNames()
   const matches: PlannedMatch[] = []
   const leftOut: LayerNotice[] = []
   const exclude = request.exclude && new IgnorePatterns(request.exclude)
@@ -157,18 +163,20 @@ export async function planCopy(request: CopyRequest, source: FileSource, signal?
     let lines = `${JSON.stringify(kept === undefined ? name : [kept, name, ...way.map((each) => describe(each, undefined))])}\n`
     for (const entry of entries) {
       checkAborted(signal)
-      const found = entry.kind === 'file' ? (source.digestOf?.(entry) ?? digestFile(source, entry)) : undefined
+      const same = names.add(entry)
+      const found =
+        entry.kind === 'file' ? ((same && digests.get(same.entry)) ?? source.digestOf?.(entry) ?? digestFile(source, entry)) : undefined
       const digest = typeof found === 'string' ? found : await found
       if (digest !== undefined) digests.set(entry, digest)
       if (digests.size % filesPerTurn === 0) await setImmediate()
-      lines += isTopOf(match, entry) ? '\n' : `${describe(entry, digest)}\n`
+      lines += isTopOf(match, entry) ? '\n' : `${describe(entry, digest, same?.number)}\n`
       if (lines.length < linesAtOnce) continue
       hash.update(lines)
       lines = ''
     }
     hash.update(lines)
   }
-  return { matches, digests, content: hash.digest('hex'), leftOut }
+  return { matches, digests, links: names.links, content: hash.digest('hex'), leftOut }
 }
 
 /** The absolute path of a destination. */
@@ -191,11 +199,11 @@ export async function carryOutCopy(
 ): Promise<void> {
   const place = await upper.paths.resolve(destinationOf(workdir, destination))
   const isDirectory = parents === true || isDirectoryName(destination) || isType(place.record, 'directory')
-  for (const { entry, path, digest, isTop, isKept } of placements(planned, place.path, isDirectory)) {
+  for (const { entry, path, digest, same, isTop, isKept } of placements(planned, place.path, isDirectory)) {
     checkAborted(signal)
     // Of files from memory nobody gave the directories that they are in.
     const isUnnamed = entry.kind === 'directory' && source?.kind === 'memory'
     if (isUnnamed || isTop || (isKept && (await upper.has(path)))) await upper.directory(path)
-    else await upper.put(entry, path, digest)
+    else await upper.put(entry, path, digest, same)
   }
 }

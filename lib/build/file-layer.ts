@@ -6,6 +6,7 @@ import { type BuildContext, defaultEpoch } from './context.ts'
 import type { PlannedCopy } from './copy.ts'
 import { checkAborted } from './failure.ts'
 import { type BytePath, type FileSource, opPath, type SourceEntry, textPath } from './files/entry.ts'
+import { LinkNames } from './files/file-names.ts'
 import { applyMode } from './files/mode.ts'
 import type { Owner } from './files/owner.ts'
 import { blankDirectory, refuseWhiteout, type Upper } from './files/upper.ts'
@@ -67,21 +68,26 @@ export async function* fileEntries(
   { destination, isDirectory, isThere = false, owner, chmod, time, isUnnamed = false }: EntryOptions,
   context: BuildContext,
 ): AsyncGenerator<LayerEntry> {
-  for (const { entry: given, path, digest, isTop } of placements(planned, destination, isDirectory)) {
+  const names = new LinkNames()
+  for (const { entry: given, path, digest, same, isTop } of placements(planned, destination, isDirectory)) {
     checkAborted(context.options.signal)
     if (isTop && (isThere || path === '/')) continue
     refuseWhiteout(path)
     const entry: SourceEntry = isTop ? { ...given, ...blankDirectory } : given
+    const linkPath = names.put(path, same)
     const isBlank = isTop || (isUnnamed && entry.kind === 'directory')
     yield {
       path: opPath(path),
-      type: types[entry.kind],
+      type: linkPath === undefined ? types[entry.kind] : 'link',
       ...(entry.kind === 'link' ? { linkPath: opPath(entry.target) } : { mode: isBlank ? entry.mode : modeOf(entry, chmod) }),
       uid: owner?.uid ?? entry.uid,
       gid: owner?.gid ?? entry.gid,
       mtime: { sec: time ?? entry.mtime ?? context.epoch ?? defaultEpoch, nsec: 0 },
       xattrs: entry.xattrs,
-      ...(entry.kind === 'file' ? { size: entry.size, digest, content: () => contentOf(source, entry, digest) } : {}),
+      ...(linkPath === undefined ? {} : { linkPath }),
+      ...(entry.kind === 'file' && linkPath === undefined
+        ? { size: entry.size, digest, content: () => contentOf(source, entry, digest) }
+        : {}),
     }
   }
 }
@@ -118,14 +124,17 @@ async function storeEntries(
 }
 
 export function* upperEntries(upper: Upper, source: FileSource, signal?: AbortSignal): Generator<LayerEntry> {
-  for (const { entry, file } of upper.entries()) {
+  const names = new LinkNames()
+  for (const { path: name, entry, file } of upper.entries()) {
     checkAborted(signal)
     if (!file) yield entry
     else {
       // By name, not by `...`: for tens of thousands of files it tells.
       const { path, mode, uid, gid, mtime, xattrs, size } = entry
-      const { digest } = file
-      yield { path, type: 'file', mode, uid, gid, mtime, xattrs, size, digest, content: () => contentOf(source, file.source, digest) }
+      const { digest, same } = file
+      const linkPath = same && names.put(name, same)
+      if (linkPath !== undefined) yield { path, type: 'link', mode, uid, gid, mtime, xattrs, linkPath }
+      else yield { path, type: 'file', mode, uid, gid, mtime, xattrs, size, digest, content: () => contentOf(source, file.source, digest) }
     }
   }
 }

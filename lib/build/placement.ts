@@ -9,6 +9,8 @@ export interface Placement {
   readonly path: BytePath
   /** What the content of a file must turn out to be. */
   readonly digest: string | undefined
+  /** Of a file with several names among what is copied, the first of them. */
+  readonly same: SourceEntry | undefined
   /** The destination, to which the content of this directory is copied: nothing of the directory itself is. */
   readonly isTop: boolean
   /** A directory of the path: it stays as it is where it is there already. */
@@ -40,9 +42,11 @@ export function* placements(planned: PlannedCopy, destination: BytePath, isDirec
     const below = kept === undefined || kept === '' ? destination : joinPath(destination, kept)
     const isTop = isTopOf(match, root)
     const base = isTop ? below : kept !== undefined || isDirectory ? joinPath(below, name) : below
-    const { digests } = planned
-    for (const entry of way) yield { entry, path: joinPath(destination, entry.path), digest: undefined, isTop: false, isKept: true }
-    yield { entry: root, path: base, digest: digests.get(root), isTop, isKept: false }
-    for (const entry of rest) yield { entry, path: joinPath(base, entry.path), digest: digests.get(entry), isTop: false, isKept: false }
+    const { digests, links } = planned
+    for (const entry of way)
+      yield { entry, path: joinPath(destination, entry.path), digest: undefined, same: undefined, isTop: false, isKept: true }
+    yield { entry: root, path: base, digest: digests.get(root), same: links?.get(root), isTop, isKept: false }
+    for (const entry of rest)
+      yield { entry, path: joinPath(base, entry.path), digest: digests.get(entry), same: links?.get(entry), isTop: false, isKept: false }
   }
 }

@@ -278,6 +278,7 @@ export class ContextDirectory implements FileSource {
       size: isFile ? found.size : 0,
       target: kind === 'link' ? this.#targetOf(origin) : '',
       xattrs: isFile ? this.#xattrs(origin, found) : noXattrs,
+      inode: isFile ? found : undefined,
       identity: isFile ? found : undefined,
     }
   }

@@ -38,6 +38,8 @@ export interface SourceEntry {
   /** What a link says. */
   readonly target: BytePath
   readonly xattrs: ReadonlyMap<string, Buffer>
+  /** Of a file that may have other names, which one it is (inode(7)). */
+  readonly inode?: { readonly dev: number | bigint; readonly ino: number | bigint } | undefined
   /** Of a file of this machine, what it looked like. */
   readonly identity?: FileIdentity | undefined
 }

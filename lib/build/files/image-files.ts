@@ -132,6 +132,7 @@ export class ImageFiles implements FileSource {
       mtime: record.mtimeSec,
       size: kind === 'file' ? record.size : 0,
       target: record.target.toString('latin1'),
+      inode: kind === 'file' && record.nlink > 1 ? record : undefined,
       xattrs: new Map(
         [...record.xattrs].filter(([name]) => !isContext && !name.includes('overlay.') && !name.startsWith('security.selinux')),
       ),

@@ -26,7 +26,7 @@ export interface UpperEntry {
   readonly path: BytePath
   readonly entry: LayerEntry
   /** What a file's content is, and what it must turn out to be. */
-  readonly file?: { readonly source: SourceEntry; readonly digest: string | undefined }
+  readonly file?: { readonly source: SourceEntry; readonly digest: string | undefined; readonly same?: SourceEntry | undefined }
 }
 
 const types = { file: 'file', directory: 'directory', link: 'symlink' } as const
@@ -99,8 +99,11 @@ export class Upper {
     return this.#directories.has(path) || (await this.paths.resolve(path)).record !== undefined
   }
 
-  /** Puts `entry` at `path`; its parents are directories or missing. `digest` is what the content of a file must turn out to be. */
-  async put(entry: SourceEntry, path: BytePath, digest: string | undefined): Promise<void> {
+  /**
+   * Puts `entry` at `path`; its parents are directories or missing. `digest` is what the content of a file must turn out to be, and names that are put
+   * with the same `same` are names of one file.
+   */
+  async put(entry: SourceEntry, path: BytePath, digest: string | undefined, same?: SourceEntry): Promise<void> {
     if (entry.kind === 'directory') {
       const real = await this.directory(path)
       await this.#touch(parentOf(real))
@@ -115,7 +118,7 @@ export class Upper {
     const before = await this.paths.stat(target)
     if (isType(before, 'directory')) throw conflict(target, 'is a directory in the image, and a file or link of that name is copied')
     if (isType(before, 'link')) this.#forgetWays()
-    this.#set(target, entry, digest)
+    this.#set(target, entry, { digest, same })
     this.paths.note(target, entry.kind, entry.target)
   }
 
@@ -151,7 +154,7 @@ export class Upper {
       if (record && !isType(record, 'directory')) throw conflict(next, 'is no directory in the image, and it would have to be one')
       if (!record) {
         await this.#touch(here)
-        this.#set(next, blankDirectory, undefined, blankDirectory.mode)
+        this.#set(next, blankDirectory, { kept: blankDirectory.mode })
         this.paths.note(next, 'directory')
       }
       here = next
@@ -183,7 +186,11 @@ export class Upper {
   }
 
   /** `kept`: the permissions of what nobody gave, whatever `chmod` says. */
-  #set(path: BytePath, given: SourceEntry | Omit<SourceEntry, 'path' | 'origin'>, digest?: string, kept?: number): void {
+  #set(
+    path: BytePath,
+    given: SourceEntry | Omit<SourceEntry, 'path' | 'origin'>,
+    { digest, same, kept }: { digest?: string | undefined; same?: SourceEntry | undefined; kept?: number } = {},
+  ): void {
     if (path === '/') return
     refuseWhiteout(path)
     const { owner, chmod, epoch, time } = this.#options
@@ -199,6 +206,6 @@ export class Upper {
       ...(kind === 'link' ? { linkPath: opPath(target) } : {}),
       ...(kind === 'file' ? { size } : {}),
     }
-    this.#entries.set(path, { path, entry, ...('origin' in given && kind === 'file' ? { file: { source: given, digest } } : {}) })
+    this.#entries.set(path, { path, entry, ...('origin' in given && kind === 'file' ? { file: { source: given, digest, same } } : {}) })
   }
 }
