@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { invalidOption, isRecord, kindOfValue, StrakeError } from '../errors/index.ts'
 import { unpackLayer } from '../layers/index.ts'
-import { type ByteStream, hintOfRead, openGiven } from '../store/index.ts'
+import { type ByteStream, hintOfRead, openGiven, readShortSync } from '../store/index.ts'
 import { ContextDirectory } from './files/context-directory.ts'
 import { invalid } from './files/context-errors.ts'
 import { DigestCache } from './files/digest-cache.ts'
@@ -25,6 +25,9 @@ export type ContextInput =
   | { readonly files: readonly string[]; readonly root?: string | undefined }
   | { readonly tar: string | Uint8Array | AsyncIterable<Uint8Array> }
   | { readonly memory: MemoryFiles }
+
+/** Bytes that a .dockerignore beside a Dockerfile may have. */
+const longestIgnore = 16 * 1024 * 1024
 
 /** One of these, and what goes with it. */
 const shapes: Readonly<Record<string, readonly string[]>> = { directory: ['ignore'], files: ['root'], tar: [], memory: [] }
@@ -82,8 +85,16 @@ export function contextOfDockerfile(directory: string, dockerfile: string | unde
   const path = dockerfile === undefined ? undefined : `${dockerfile}.dockerignore`
   if (path === undefined || !existsSync(path)) return directory
   try {
-    return { directory, ignore: readFileSync(path, 'utf8').split(/\r?\n/) }
+    const refused = (kind: string): StrakeError =>
+      new StrakeError('context_invalid', `${path} is ${kind}, not a file`, {
+        hint: 'write what it would leave out into a file; an empty one leaves out nothing',
+        details: { path },
+      })
+    const text = readShortSync(path, longestIgnore, refused)
+    if (text.length <= longestIgnore) return { directory, ignore: text.toString().split(/\r?\n/) }
+    throw new StrakeError('limit_exceeded', `${path} has more than ${longestIgnore} bytes`, { details: { limit: longestIgnore } })
   } catch (cause) {
+    if (cause instanceof StrakeError) throw cause
     throw new StrakeError('context_invalid', `${path} cannot be read`, { cause, details: { path } })
   }
 }

@@ -1,7 +1,9 @@
-import { constants, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs'
 import { type FileHandle, open, readlink } from 'node:fs/promises'
 import { StrakeError } from '../errors/index.ts'
 import { failedWith } from './files.ts'
+
+const shortPiece = 64 * 1024
 
 function kindOf(stats: Stats): string {
   if (stats.isDirectory()) return 'a directory'
@@ -40,6 +42,61 @@ export async function openGiven(path: string, refused: (kind: string) => Error):
 export async function* readGiven(path: string, refused: (kind: string) => Error): AsyncGenerator<Buffer, void, void> {
   const handle = await openGiven(path, refused)
   for await (const piece of handle.createReadStream({ highWaterMark: 512 * 1024 })) yield piece as Buffer
+}
+
+/** All of such a short file, or its first `most` bytes and one more where it is longer. Fails as `readGiven` does. */
+export async function readShort(path: string, most: number, refused: (kind: string) => Error): Promise<Buffer> {
+  const handle = await openGiven(path, refused)
+  try {
+    const pieces: Buffer[] = []
+    for (let left = most + 1; left > 0; ) {
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(Math.min(left, shortPiece)))
+      if (bytesRead === 0) break
+      pieces.push(buffer.subarray(0, bytesRead))
+      left -= bytesRead
+    }
+    return Buffer.concat(pieces)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** The same, at once. */
+export function readShortSync(path: string, most: number, refused: (kind: string) => Error): Buffer {
+  const fd = openGivenSync(path, refused)
+  try {
+    const pieces: Buffer[] = []
+    for (let left = most + 1; left > 0; ) {
+      const piece = Buffer.allocUnsafe(Math.min(left, shortPiece))
+      const length = readSync(fd, piece)
+      if (length === 0) break
+      pieces.push(piece.subarray(0, length))
+      left -= length
+    }
+    return Buffer.concat(pieces)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function openGivenSync(path: string, refused: (kind: string) => Error): number {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    throw failedWith(error, 'ENXIO') ? refused('a socket') : error
+  }
+  let isTaken = false
+  try {
+    const stats = fstatSync(fd)
+    isTaken = stats.isFile()
+    if (isTaken) return fd
+    const own = `/proc/self/fd/${fd}`
+    if (stats.isFIFO() && readlinkSync(own).startsWith('pipe:')) return openSync(own, constants.O_RDONLY)
+    throw refused(kindOf(stats))
+  } finally {
+    if (!isTaken) closeSync(fd)
+  }
 }
 
 /** What to do about a file that cannot be opened or read. */

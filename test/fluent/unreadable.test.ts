@@ -1,11 +1,11 @@
 // What cannot be read, written or understood is told as every error is: by a code and a hint.
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createWriteStream, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { image, images, StrakeError, store } from '../../lib/index.ts'
+import { image, images, secret as mounted, StrakeError, store } from '../../lib/index.ts'
 import { amd64, layoutFiles, tarOf, writeFiles } from '../images/maker.ts'
 import { file, tar } from '../layers/tar-maker.ts'
 import { testAs } from '../support/skip.ts'
@@ -97,6 +97,30 @@ test('a tar of a build context that is no file, or is not there, is not waited f
   const copied = image('scratch').copy('a', '/')
   for (const path of [at('fifo'), at('socket'), '/dev/zero', at('dir'), at('nothing'), '/proc/self/mem'])
     assert.is((await failure(() => copied.build({ context: { tar: path } }))).code, 'context_invalid', path)
+})
+
+test('a Dockerfile, its .dockerignore and a secret that are no files, or have no end, are not waited for', async () => {
+  const others = { fifo: at('fifo'), socket: at('socket'), device: '/dev/zero' }
+  const secret = (file: string) =>
+    image()
+      .from('host')
+      .run('true', { mounts: [mounted('s')] })
+      .build({ secrets: { s: { file } } })
+  for (const [kind, path] of Object.entries(others)) {
+    const dockerfile = await failure(async () => image().fromDockerfile({ path }))
+    assert.equal([dockerfile.code, dockerfile.message], ['context_invalid', `the Dockerfile ${path} is a ${kind}, not a file`])
+    const kept = await failure(() => secret(path))
+    assert.equal([kept.code, kept.message], ['invalid_argument', `the secret "s" is to be in a file, and ${path} is a ${kind}`])
+    mkdirSync(at(`of-${kind}`))
+    writeFileSync(at(`of-${kind}`, 'Dockerfile'), 'FROM scratch')
+    symlinkSync(path, at(`of-${kind}`, 'Dockerfile.dockerignore'))
+    const ignored = await failure(async () => image().fromDockerfile({ context: at(`of-${kind}`) }))
+    assert.is(ignored.code, 'context_invalid')
+    assert.match(ignored.message, `.dockerignore is a ${kind}, not a file`)
+  }
+  assert.match((await failure(() => secret(at('nothing')))).message, 'cannot be read')
+  writeFileSync(at('long'), 'x'.repeat(500 * 1024 + 1))
+  assert.match((await failure(() => secret(at('long')))).message, 'more than 512000 bytes')
 })
 
 test('load and import refuse a path with a NUL', async () => {

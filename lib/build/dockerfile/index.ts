@@ -1,7 +1,7 @@
-import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { invalidOption, kindOfValue, optionCheck, StrakeError } from '../../errors/index.ts'
 import { parsePlatform } from '../../images/index.ts'
+import { readShortSync } from '../../store/index.ts'
 import { checkRecord, variableName } from '../argument.ts'
 import { contextOfDockerfile } from '../context-files.ts'
 import type { Step } from '../step.ts'
@@ -45,13 +45,19 @@ function checkText(name: string, value: unknown): void {
 
 function read(path: string): string {
   try {
-    const { size } = statSync(path)
-    if (size > maxBytes) {
-      throw new StrakeError('limit_exceeded', `${path} has ${size} bytes, more than a Dockerfile may have`, {
-        details: { limit: maxBytes },
-      })
-    }
-    return readFileSync(path, 'utf8')
+    const text = readShortSync(
+      path,
+      maxBytes,
+      (kind) =>
+        new StrakeError('context_invalid', `the Dockerfile ${path} is ${kind}, not a file`, {
+          hint: 'the text of one is taken as { text }',
+          details: { path },
+        }),
+    )
+    if (text.length <= maxBytes) return text.toString()
+    throw new StrakeError('limit_exceeded', `${path} has more than ${maxBytes} bytes, which is more than a Dockerfile may have`, {
+      details: { limit: maxBytes },
+    })
   } catch (cause) {
     if (cause instanceof StrakeError) throw cause
     throw new StrakeError('context_invalid', `the Dockerfile ${path} cannot be read`, {

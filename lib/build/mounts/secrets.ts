@@ -1,16 +1,21 @@
-import { readFile, stat } from 'node:fs/promises'
 import { StrakeError } from '../../errors/index.ts'
+import { hintOfRead, readShort } from '../../store/index.ts'
 import { checkSecrets, maxSecretBytes, type SecretInput, type SecretSource } from '../secret.ts'
 
 function refused(id: string, why: string, cause?: unknown): StrakeError {
-  return new StrakeError('invalid_argument', `the secret ${JSON.stringify(id)} ${why}`, { cause, details: { argument: `secrets.${id}` } })
+  const hint = cause === undefined ? 'a secret is a text, { file } or { env }, of at most 500 KiB' : hintOfRead(cause)
+  return new StrakeError('invalid_argument', `the secret ${JSON.stringify(id)} ${why}`, {
+    cause,
+    hint,
+    details: { argument: `secrets.${id}` },
+  })
 }
 
 async function readSecret(id: string, path: string): Promise<Buffer> {
   try {
-    const { size } = await stat(path)
-    if (size > maxSecretBytes) throw refused(id, `is in a file of more than ${maxSecretBytes} bytes: ${path}`)
-    return await readFile(path)
+    const value = await readShort(path, maxSecretBytes, (kind) => refused(id, `is to be in a file, and ${path} is ${kind}`))
+    if (value.length > maxSecretBytes) throw refused(id, `is in a file of more than ${maxSecretBytes} bytes: ${path}`)
+    return value
   } catch (error) {
     if (error instanceof StrakeError) throw error
     throw refused(id, `is in a file that cannot be read: ${path}`, error)
