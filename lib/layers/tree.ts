@@ -4,6 +4,7 @@ import { type LayerLimits, layerInvalid, limitExceeded } from './limits.ts'
 import { isDirectory, type LowerView } from './lower.ts'
 import { type ByteString, fromByteString } from './names.ts'
 import { printable } from './walk.ts'
+import { judgeXattr } from './xattrs.ts'
 
 /** What a directory gets when everything in it is written. */
 export interface Attributes {
@@ -235,6 +236,7 @@ export class LayerTree {
   }
 }
 
+/** What a file that is made in place of one of the layers below has of it: not what that was to its overlay, which may be opaque. */
 export function attributesOf(record: {
   readonly mode: number
   readonly uid: number
@@ -248,6 +250,6 @@ export function attributesOf(record: {
     uid: record.uid,
     gid: record.gid,
     mtime: { sec: record.mtimeSec, nsec: record.mtimeNsec },
-    xattrs: record.xattrs,
+    xattrs: new Map([...record.xattrs].filter(([name, value]) => 'keep' in judgeXattr(name, value))),
   }
 }

@@ -12,7 +12,7 @@ import { isDirectory, isWhiteout, type LowerView, statThrough } from './lower.ts
 import { type ByteString, componentsOf, isPlainName, type Marker, markerOf, splitText } from './names.ts'
 import { refusalOf } from './refusal.ts'
 import type { Ring } from './ring.ts'
-import { type Attributes, LayerTree, type Place } from './tree.ts'
+import { type Attributes, attributesOf, LayerTree, type Place } from './tree.ts'
 import { printable, type Walker } from './walk.ts'
 import { XattrWriter } from './xattr-writer.ts'
 import { judgeXattr } from './xattrs.ts'
@@ -296,7 +296,7 @@ export class Unpacker {
     const parent = await this.#tree.enter(target.slice(0, -1))
     const link = await copyUp(record, this.#tree.pathOf(parent, name), () => lower.open(path), this.#writer)
     if (link !== undefined) this.#tree.setLink(parent, name, link)
-    await this.#complete(this.#tree.pathOf(parent, name), attributesFrom(record), link === undefined ? 'file' : 'symlink')
+    await this.#complete(this.#tree.pathOf(parent, name), attributesOf(record), link === undefined ? 'file' : 'symlink')
   }
 
   #attributes(entry: TarEntry): Attributes {
@@ -340,18 +340,6 @@ export class Unpacker {
   #notice(path: Buffer, message: string): void {
     this.#options.onNotice?.({ path: path.toString(), message })
   }
-}
-
-function attributesFrom(record: {
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-  readonly mtimeSec: number
-  readonly mtimeNsec: number
-  readonly xattrs: ReadonlyMap<string, Buffer>
-}): Attributes {
-  const xattrs = new Map([...record.xattrs].filter(([name, value]) => 'keep' in judgeXattr(name, value)))
-  return { mode: record.mode & 0o7777, uid: record.uid, gid: record.gid, mtime: { sec: record.mtimeSec, nsec: record.mtimeNsec }, xattrs }
 }
 
 function missingTarget(entry: TarEntry): StrakeError {
