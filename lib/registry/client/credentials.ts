@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { StrakeError } from '../../errors/index.ts'
-import { failedWith, homeDirectory } from '../../store/index.ts'
+import { type CredentialFile, credentialFiles, readCredentialFile } from './credential-files.ts'
 import { askHelper, type HelperAnswer } from './credential-helper.ts'
 import type { RemoteAuth } from './options.ts'
 
@@ -30,22 +28,6 @@ export function givenCredentials(auth: RemoteAuth): Credentials {
   if (typeof username !== 'string' || typeof password !== 'string') throw wrong('both are strings')
   if (username.includes(':')) throw wrong('a username has no colon (RFC 7617)')
   return { kind: 'basic', username, password }
-}
-
-/**
- * The files in which credentials are kept, the first one first: `$REGISTRY_AUTH_FILE` alone if it is set (containers-auth.json(5)), else those of
- * podman and then that of docker (`$DOCKER_CONFIG`).
- */
-export function credentialFiles(env: NodeJS.ProcessEnv = process.env): string[] {
-  if (env.REGISTRY_AUTH_FILE) return [env.REGISTRY_AUTH_FILE]
-  const home = homeDirectory(env)
-  const config = env.XDG_CONFIG_HOME || (home && join(home, '.config'))
-  const docker = env.DOCKER_CONFIG || (home && join(home, '.docker'))
-  return [
-    ...(env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, 'containers', 'auth.json')] : []),
-    ...(config ? [join(config, 'containers', 'auth.json')] : []),
-    ...(docker ? [join(docker, 'config.json')] : []),
-  ]
 }
 
 /** The credentials that this user has stored for a repository of a host. A file or helper that cannot be read is passed over, and told. */
@@ -79,16 +61,16 @@ function stringIn(object: Json, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-async function readConfig(file: string): Promise<Json | undefined> {
+async function readConfig(file: CredentialFile): Promise<Json | undefined> {
   try {
-    return objectOf(JSON.parse(await readFile(file, 'utf8')))
+    const text = await readCredentialFile(file)
+    return text === undefined ? undefined : objectOf(JSON.parse(text))
   } catch (cause) {
-    if (failedWith(cause, 'ENOENT', 'ENOTDIR')) return undefined
-    throw new StrakeError('registry_unauthorized', `the credentials in ${file} cannot be read`, {
+    throw new StrakeError('registry_unauthorized', `the credentials in ${file.path} cannot be read`, {
       // A syntax error would quote the file.
       cause: cause instanceof SyntaxError ? undefined : cause,
       hint: 'it is JSON, as docker login and podman login write it',
-      details: { file },
+      details: { file: file.path },
     })
   }
 }
