@@ -54,7 +54,7 @@ interface Push {
 
 /**
  * Sends an image to a registry under a tag: the blobs that it lacks, then the manifest. Layers that the store has uncompressed are compressed on their
- * way. Rejects with `invalid_reference`, `invalid_argument`, `registry_…`, `image_not_found` (no index with it, for `platform: 'all'`), `store_invalid`,
+ * way. With a digest and a tag it is put under the tag, if it has that digest. Rejects with `invalid_reference`, `invalid_argument`, `registry_…`, `image_not_found` (no index with it, for `platform: 'all'`), `store_invalid`,
  * `digest_mismatch` (a reference with a digest that the image has not; a layer that has changed on the disk), `aborted`.
  */
 export async function pushImage(
@@ -87,7 +87,8 @@ export async function pushImage(
         hint: "push it by a tag; compression: 'none' keeps the digest",
         details: { expected: target.digest, actual: made.digest },
       })
-    await repository.putManifest(manifestName(target), made.mediaType, made.bytes)
+    // By its digest alone nobody would find it under the tag that was asked for.
+    await repository.putManifest(target.tag ?? manifestName(target), made.mediaType, made.bytes)
     return {
       reference: familiarReference(target),
       digest: made.digest,
