@@ -63,11 +63,11 @@ export class Catalog {
     await this.#store.refs.edit((refs) => withUntagged(refs, repository, descriptor))
   }
 
-  /** Whether there was such a tag. Its manifest stays. */
+  /** Whether there was such a tag. Its manifest stays. On a full disk, too. */
   async untag(repository: Repository, tag: string): Promise<boolean> {
     let before: Descriptor | undefined
     const name = nameOfTag(repository, tag)
-    await this.#store.refs.edit((refs) => {
+    await this.#free((refs) => {
       before = refs.find((ref) => ref.name === name)?.descriptor
       return before === undefined
         ? refs
@@ -80,12 +80,16 @@ export class Catalog {
     return before !== undefined
   }
 
-  /** Removes a manifest, with every tag that it has in this repository. */
+  /** Removes a manifest, with every tag that it has in this repository. On a full disk, too. */
   async remove(repository: Repository, digest: Digest): Promise<void> {
-    await this.#store.refs.edit((refs) => {
+    await this.#free((refs) => {
       const kept = refs.filter((ref) => ref.descriptor.digest !== digest || !isIn(ref, repository))
       return kept.length === refs.length ? refs : kept
     })
+  }
+
+  async #free(edit: (refs: readonly Ref[]) => readonly Ref[]): Promise<void> {
+    await this.#store.freeing(() => this.#store.refs.edit(edit))
   }
 }
 

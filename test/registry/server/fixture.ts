@@ -47,7 +47,7 @@ export class Fixture implements AsyncDisposable {
     const directory = temporaryDirectory('registry')
     try {
       const registry = await RegistryServer.listen({ root: directory.path, ...options })
-      return new Fixture(registry, await Store.open(directory.path), directory)
+      return new Fixture(registry, await Store.open(registry.root), directory)
     } catch (error) {
       directory[Symbol.dispose]()
       throw error
