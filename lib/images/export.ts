@@ -10,7 +10,7 @@ import { type Compress, checkTarget, type SaveTarget, writeOut } from './write-o
 export interface ExportOptions {
   /** Default `none`. */
   readonly compress?: Compress | undefined
-  /** Ends it; it rejects with `aborted`. */
+  /** Ends it at any point, whatever it waits for; it rejects with `aborted`. A stream is destroyed then. */
   readonly signal?: AbortSignal | undefined
 }
 

@@ -1,6 +1,7 @@
 import { checkHooks, invalidOption, optionCheck, StrakeError } from '../errors/index.ts'
 import { compressionOf, decompress, type LayerEntry, packLayer } from '../layers/index.ts'
 import { type Descriptor, type Digest, hexOf, refNameAnnotation, type Store } from '../store/index.ts'
+import { abortable } from './abortable.ts'
 import { type ImageData, readImage } from './image.ts'
 import { imageNameAnnotation } from './layout.ts'
 import { LayoutWriter } from './layout-writer.ts'
@@ -27,6 +28,7 @@ export interface SaveOptions {
   readonly platform?: Platform | undefined
   /** Compresses the file as a whole. Default `none`: layers may be compressed inside it. */
   readonly compress?: Compress | undefined
+  /** Ends it at any point, whatever it waits for; it rejects with `aborted`. A stream is destroyed then. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -63,7 +65,7 @@ export async function saveImage(store: Store, image: ImageData, target: SaveTarg
   const { blobs } = await surveyBlobs(store, root)
   await hold.keep(...[...blobs.keys()].map((digest) => `blob:${digest}` as const))
   if (format === 'oci') return await saveLayout(store, root, await blobsToSave(store, root), tags, target, options)
-  const entries = format === 'docker-archive' ? dockerEntries(store, chosen, tags) : ociEntries(store, root, chosen, tags)
+  const entries = format === 'docker-archive' ? dockerEntries(store, chosen, tags, options.signal) : ociEntries(store, root, chosen, tags)
   await writeOut(target, packLayer(entries), options)
 }
 
@@ -170,7 +172,12 @@ async function sizeOf(store: Store, digest: Digest): Promise<number> {
   })
 }
 
-async function* dockerEntries(store: Store, image: ImageData, tags: readonly Names[]): AsyncGenerator<LayerEntry> {
+async function* dockerEntries(
+  store: Store,
+  image: ImageData,
+  tags: readonly Names[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LayerEntry> {
   const config = `${hexOf(image.id)}.json`
   const layers = image.layers.map(({ digest }) => `${hexOf(digest)}.tar`)
   yield smallFile(
@@ -182,7 +189,9 @@ async function* dockerEntries(store: Store, image: ImageData, tags: readonly Nam
     const path = layers[index] ?? ''
     if (layers.indexOf(path) !== index) continue
     // Docker before version 23 does not know zstd.
-    yield (await isZstd(store, layer.digest)) ? await plainEntry(store, path, layer.digest) : await blobEntry(store, path, layer.digest)
+    yield (await isZstd(store, layer.digest))
+      ? await plainEntry(store, path, layer.digest, signal)
+      : await blobEntry(store, path, layer.digest)
   }
 }
 
@@ -194,9 +203,9 @@ async function isZstd(store: Store, digest: Digest): Promise<boolean> {
 }
 
 /** A tar wants to know sizes beforehand: the layer is decompressed twice, and never held. */
-async function plainEntry(store: Store, path: string, digest: Digest): Promise<LayerEntry> {
+async function plainEntry(store: Store, path: string, digest: Digest, signal: AbortSignal | undefined): Promise<LayerEntry> {
   await sizeOf(store, digest)
   let size = 0
-  for await (const piece of decompress(soundBlob(store, digest))) size += piece.length
+  for await (const piece of abortable(decompress(soundBlob(store, digest)), signal, 'saving')) size += piece.length
   return { path, type: 'file', size, content: decompress(soundBlob(store, digest)) }
 }

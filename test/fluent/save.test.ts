@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import * as assert from 'uvu/assert'
 import { image, images, type StrakeError, store } from '../../lib/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
@@ -71,6 +72,19 @@ test('an image of one layer is exported as it is, without what containers are gi
   const one = await image('scratch').copy({ f: 'f' }, '/').build()
   await one.export(path)
   assert.equal(execFileSync('tar', ['-tf', path], { encoding: 'utf8' }).trim().split('\n'), ['f'])
+})
+
+test('the signal ends an export, or a save, into a stream that takes no more', async () => {
+  const built = await image('host').run('head -c 300000 /dev/urandom > /noise').build()
+  for (const write of [built.save.bind(built), built.export.bind(built)]) {
+    const abort = new AbortController()
+    const target = new Writable({ write: () => abort.abort('enough') })
+    const error = await write(target, { signal: abort.signal }).then(
+      () => undefined,
+      (cause: StrakeError) => cause,
+    )
+    assert.equal([error?.code, error?.cause, target.destroyed], ['aborted', 'enough', true])
+  }
 })
 
 test('with SOURCE_DATE_EPOCH a build of commands gives the same image each time', async () => {
