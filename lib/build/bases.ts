@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
-import { hostPlatform, type ImageData, type ImageSource, Images, importImage, parsePlatform } from '../images/index.ts'
-import { type Digest, isDigest } from '../store/index.ts'
+import { goneBlob, hostPlatform, type ImageData, type ImageSource, Images, importImage, parsePlatform } from '../images/index.ts'
+import { blobKey, type Digest, isDigest, type Store } from '../store/index.ts'
 import { cacheKey } from './cache.ts'
 import type { BuildContext } from './context.ts'
 import { hostLayer } from './host/layer.ts'
@@ -13,6 +13,21 @@ import type { Base } from './step.ts'
 function stageOf(image: ImageData): Stage {
   const { config, layers, history, created, platform } = image
   return { settings: config, layers, history, created, platform, hasOwnCmd: false, origin: image }
+}
+
+/** Holds all that an image consists of, while the build is under way; the first of its blobs that is not in the store any more. */
+async function missingOf({ digest, id, layers }: ImageData, store: Store): Promise<Digest | undefined> {
+  const parts = [digest, id, ...layers.map((layer) => layer.digest)]
+  await store.note(...parts.map(blobKey))
+  for (const part of parts) if (!(await store.blobs.has(part))) return part
+  return undefined
+}
+
+/** Somebody may remove the image, or prune the store, meanwhile. Rejects with `store_invalid` where that came first. */
+async function heldStage(image: ImageData, store: Store): Promise<Stage> {
+  const missing = await missingOf(image, store)
+  if (missing !== undefined) throw goneBlob(missing)
+  return stageOf(image)
 }
 
 function parseImported(value: unknown): Digest | undefined {
@@ -31,7 +46,7 @@ async function imported(source: ImageSource, context: BuildContext): Promise<Ima
   const record = store.path('cache', 'base', cacheKey({ source, platform: platform ?? null, seen }))
   const known = readRecord(record, parseImported)
   const found = known && (await new Images(store).find(known))
-  if (found) return found
+  if (found && (await missingOf(found, store)) === undefined) return found
   context.onMade?.()
   const image = await importImage(store, source, { platform })
   writeRecord(store, record, { digest: image.digest })
@@ -64,12 +79,12 @@ export async function openBase(base: Base, context: BuildContext): Promise<Stage
       return { ...empty, settings: { Env: defaultEnvironment, Cmd: ['/bin/sh'] }, layers: [layer], history, platform: hostPlatform }
     }
     case 'reference':
-      return stageOf(await referencedImage(base.reference, forPlatform(base.platform, context)))
+      return await heldStage(await referencedImage(base.reference, forPlatform(base.platform, context)), store)
     case 'image':
-      return stageOf(base.image)
+      return await heldStage(base.image, store)
     case 'steps':
       return await context.build(base.steps)
     default:
-      return stageOf(await imported(base, context))
+      return await heldStage(await imported(base, context), store)
   }
 }
