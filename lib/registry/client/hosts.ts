@@ -42,3 +42,13 @@ export function isLoopback(hostname: string): boolean {
 export function isInward(hostname: string): boolean {
   return isLoopback(hostname) || inList(inward, bare(hostname))
 }
+
+/**
+ * A URL that a registry gives, as it is reached: one of its own host in the scheme in use, whichever it says. A registry behind a proxy that ends TLS
+ * knows nothing of that.
+ */
+export function inSchemeOf(url: URL, base: URL): URL {
+  const same = new URL(url)
+  same.protocol = base.protocol
+  return same.origin === base.origin ? same : url
+}

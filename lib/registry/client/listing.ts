@@ -4,6 +4,8 @@ import type { Descriptor, Digest } from '../../store/index.ts'
 import { manifestName, rejection } from './check.ts'
 import type { Answer } from './exchange.ts'
 import { printable, protocolError } from './failure.ts'
+import { inSchemeOf } from './hosts.ts'
+import { linkOf } from './link-header.ts'
 import { checkRemoteOptions } from './option-names.ts'
 import type { ReferrersOptions, RemoteOptions } from './options.ts'
 import { Repository, refusalOf } from './repository.ts'
@@ -109,15 +111,26 @@ async function listedReferrers(
 ): Promise<Descriptor[] | undefined> {
   const query = artifactType === undefined ? '' : `?${new URLSearchParams({ artifactType })}`
   const found: Descriptor[] = []
+  let isFirst = true
   for await (const answer of pages(repository.session, repository.path(`referrers/${digest}${query}`), repository.scopes)) {
-    if (answer.status === 404) {
+    if (answer.status === 404 && isFirst) {
       await answer.discard()
       return undefined
     }
     if (answer.status !== 200) await repository.refuse(answer, `the referrers of ${digest}`)
-    found.push(...indexEntries(await answer.bytes(largestPage)))
+    found.push(...pageEntries(await answer.bytes(largestPage), repository.host))
+    isFirst = false
   }
   return found
+}
+
+function pageEntries(bytes: Uint8Array, host: string): readonly Descriptor[] {
+  try {
+    return indexEntries(bytes)
+  } catch (error) {
+    if (!(error instanceof StrakeError && error.code === 'image_invalid')) throw error
+    throw protocolError(`${host} answered with a list of referrers that is none: ${error.message}`, undefined, error)
+  }
 }
 
 async function taggedReferrers(repository: Repository, digest: Digest): Promise<readonly Descriptor[]> {
@@ -160,25 +173,26 @@ async function* pages(session: Session, first: string, scopes: readonly string[]
       most: largestPage,
     })
     yield answer
-    const next = nextPage(answer.header('link'), answer.url)
-    if (next === undefined || answer.status !== 200) return
-    if (next.origin !== (await session.base()).origin)
-      throw protocolError(`${session.host} names a next page on another host: ${printable(next.host, 100)}`)
-    if (seen.has(next.href)) throw protocolError(`${session.host} names the same page as the next one twice`)
+    const next = answer.status === 200 ? nextPage(answer, session.host) : undefined
+    if (next === undefined) return
+    const base = await session.base()
+    const page = inSchemeOf(next, base)
+    if (page.origin !== base.origin) throw protocolError(`${session.host} names a next page on another host: ${printable(page.host, 100)}`)
+    if (seen.has(page.href)) throw protocolError(`${session.host} names the same page as the next one twice`)
     if (count >= mostPages)
       throw new StrakeError('limit_exceeded', `more than ${mostPages} pages`, { details: { limit: 'pages', maximum: mostPages } })
-    seen.add(next.href)
-    target = next
+    seen.add(page.href)
+    target = page
   }
 }
 
-function nextPage(header: string | undefined, from: URL): URL | undefined {
-  const match = /<([^>]{1,4096})>\s*;\s*rel="?next"?/i.exec(header ?? '')
-  if (!match?.[1]) return undefined
+function nextPage(answer: Answer, host: string): URL | undefined {
+  const target = linkOf(answer.headers('link'), 'next')
+  if (target === undefined) return undefined
   try {
-    return new URL(match[1], from)
-  } catch {
-    return undefined
+    return new URL(target, answer.url)
+  } catch (cause) {
+    throw protocolError(`${host} names a next page that is no address: ${JSON.stringify(printable(target, 100))}`, undefined, cause)
   }
 }
 

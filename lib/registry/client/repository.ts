@@ -3,6 +3,7 @@ import { kindOf, largestManifest } from '../../images/index.ts'
 import { algorithmOf, type Descriptor, type Digest, digestOf, isDigest, parseDigest } from '../../store/index.ts'
 import type { Answer, RequestBody } from './exchange.ts'
 import { printable, protocolError, refusal } from './failure.ts'
+import { inSchemeOf } from './hosts.ts'
 import type { RemoteOptions } from './options.ts'
 import { retryAfter } from './retry.ts'
 import { type RegistryRequest, Session } from './session.ts'
@@ -200,11 +201,11 @@ export class Repository {
   async locationOf(answer: Answer): Promise<URL> {
     const location = answer.header('location')
     const base = await this.session.base()
-    const url = location === undefined ? undefined : parseUrl(location, answer.url)
+    const given = location === undefined ? undefined : parseUrl(location, answer.url)
+    const url = given && inSchemeOf(given, base)
     const isSafe = url !== undefined && (url.protocol === 'https:' || (url.protocol === 'http:' && base.protocol === 'http:'))
     if (!isSafe || url.username !== '' || url.password !== '')
       throw protocolError(`${this.host} does not say where an upload goes on: ${JSON.stringify(printable(location ?? '', 100))}`)
-    // A registry behind a proxy that ends TLS may give its own idea of the scheme.
     return url
   }
 
