@@ -1,6 +1,6 @@
-import { rootCertificates } from 'node:tls'
 import type { Dispatcher } from 'undici'
 import { digestOf } from '../../store/index.ts'
+import { usualAuthorities } from './authorities.ts'
 import type { Certificates } from './certificates.ts'
 import { proxyFor, proxyUrl } from './proxy.ts'
 
@@ -36,7 +36,7 @@ async function makeDispatcher(proxy: string | undefined, { certificates, insecur
   const { ca, cert, key } = certificates
   const tls = {
     rejectUnauthorized: !insecure,
-    ...(ca.length > 0 ? { ca: [...rootCertificates, ...ca] } : {}),
+    ...(ca.length > 0 ? { ca: [...(await usualAuthorities()), ...ca] } : {}),
     ...(cert !== undefined && key !== undefined ? { cert, key } : {}),
   }
   // Times are kept by the exchange, which knows when nothing comes and when merely nobody reads.
