@@ -34,7 +34,9 @@ export function checkArgv(argument: string, value: unknown): readonly string[] {
 
 /** A shell command or an argv. */
 export function checkCommand(argument: string, value: unknown): string | readonly string[] {
-  return typeof value === 'string' ? checkText(argument, value) : checkArgv(argument, value)
+  if (typeof value === 'string') return checkText(argument, value)
+  if (Array.isArray(value)) return checkArgv(argument, value)
+  throw invalidArgument(argument, `must be a string or an array of strings, not ${kindOfValue(value)}`)
 }
 
 /** A plain object of strings, its keys matching `key`. */

@@ -99,10 +99,30 @@ export function contextOfDockerfile(directory: string, dockerfile: string | unde
   }
 }
 
+async function* bytesOf(stream: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const piece of stream) {
+    if (!(piece instanceof Uint8Array))
+      throw new StrakeError('context_invalid', `the tar of the build context gives ${kindOfValue(piece)}, not bytes`, {
+        hint: 'a stream of texts has lost what is no UTF-8: take the encoding away from it',
+      })
+    yield piece
+  }
+}
+
+function refuseUsed(stream: AsyncIterable<unknown>): void {
+  if (stream instanceof Readable && (stream.readableDidRead || stream.destroyed))
+    throw new StrakeError('context_invalid', 'the tar of the build context is a stream that was read before', {
+      hint: 'a stream can be read once: give each build one of its own, or the file, or the bytes',
+    })
+}
+
 /** A file is opened here, so that one that is not there is told as such. */
 async function streamOf(tar: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<ByteStream> {
   if (tar instanceof Uint8Array) return [tar]
-  if (typeof tar !== 'string') return tar
+  if (typeof tar !== 'string') {
+    refuseUsed(tar)
+    return bytesOf(tar)
+  }
   const file = await openGiven(
     tar,
     (kind) =>
@@ -187,6 +207,8 @@ export class ContextFiles implements AsyncDisposable {
           details: { ...(error instanceof StrakeError ? error.details : {}), ...(path === undefined ? {} : { path }) },
         },
       )
+    } finally {
+      if (tar instanceof Readable) tar.destroy()
     }
   }
 

@@ -1,5 +1,6 @@
 import { chmodSync, createReadStream, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
 import type { BuildEvent, ContextInput } from '../../../lib/build/index.ts'
@@ -230,6 +231,11 @@ test('a hostile tar as context is refused or confined, and leaves nothing', () =
     assert.is((await failure(build(all, { context: { tar: out } }))).code, 'path_escapes')
     const broken = (await tar(archive)).subarray(0, 700)
     assert.is((await failure(build(all, { context: { tar: broken } }))).code, 'context_invalid')
+    const texts = await failure(build(all, { context: { tar: Readable.from(['abc']) } }))
+    assert.equal([texts.code, texts.message], ['context_invalid', 'the tar of the build context gives a string, not bytes'])
+    const stream = Readable.from([out])
+    assert.is((await failure(build(all, { context: { tar: stream } }))).code, 'path_escapes')
+    assert.match((await failure(build(all, { context: { tar: stream } }))).message, 'read before')
     const path = join(directory, 'no.tar')
     writeFileSync(path, 'this is no tar file '.repeat(99))
     const none = await failure(build(all, { context: { tar: path } }))
