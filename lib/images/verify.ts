@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { checkFlag, checkHooks, optionCheck, StrakeError } from '../errors/index.ts'
 import type { AgentFor } from '../layers/index.ts'
 import { algorithmOf, blobKey, type Digest, failedWith, type HoldKey, hexOf, type Store, snapshotKey, toDigest } from '../store/index.ts'
@@ -180,18 +181,28 @@ async function checkBlob(store: Store, digest: Digest, announced: number | undef
   return { size }
 }
 
+/** A directory in a blob's place is none. */
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile()
+  } catch (error) {
+    if (failedWith(error, 'ENOENT')) return false
+    throw error
+  }
+}
+
 async function missingBlobs(store: Store, images: readonly SurveyedImage[]): Promise<Finding[]> {
   const missing = new Map<Digest, Finding>()
   for (const image of images) {
     for (const { digest, role } of image.blobs.values()) {
-      if (role === 'other' || (await isThere(store.blobs.path(digest)))) continue
+      if (role === 'other' || (await isFile(store.blobs.path(digest)))) continue
       if (role === 'manifest' && digest !== image.descriptor.digest && image.manifests.length > 0) continue
       missing.set(digest, { kind: 'blob', what: 'missing', digest })
     }
   }
   for (const image of images)
     for (const digest of image.ociForms)
-      if (!(await isThere(store.blobs.path(digest)))) missing.set(digest, { kind: 'blob', what: 'missing', digest })
+      if (!(await isFile(store.blobs.path(digest)))) missing.set(digest, { kind: 'blob', what: 'missing', digest })
   return [...missing.values()]
 }
 

@@ -1,7 +1,7 @@
 // test: timeout 300
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { type Image, image, images, type StrakeError, store } from '../../lib/index.ts'
@@ -195,6 +195,21 @@ test('verify finds blobs that are cut short, missing, or damaged manifests', asy
   assert.ok((await store.verify({ mend: true })).ok)
   await store.prune()
   assert.equal((await store.verify()).problems, [])
+})
+
+test('verify finds a directory in the place of a layer, a config or a manifest; mended, it is gone', async () => {
+  for (const part of ['layer', 'config', 'manifest'] as const) {
+    const built = await base()
+    const digest = { layer: built.layers.at(-1)?.digest as string, config: built.id, manifest: built.digest }[part]
+    rmSync(blobPath(digest))
+    mkdirSync(join(blobPath(digest), 'below'), { recursive: true })
+    const [problem, ...more] = (await store.verify()).problems
+    assert.equal([problem?.digest, problem?.what, problem?.usedBy.tags, more.length], [digest, 'missing', ['base:1'], 0], part)
+    assert.ok((await store.verify({ mend: true })).ok)
+    assert.not(existsSync(blobPath(digest)))
+    assert.ok((await base()).digest)
+    assert.ok((await store.verify()).ok)
+  }
 })
 
 test('verify finds a snapshot that was changed, and mending has it unpacked anew', async () => {
