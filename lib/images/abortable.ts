@@ -11,7 +11,7 @@ export function checkAborted(signal: AbortSignal | undefined, what: string): voi
 
 /** The pieces as they come, until the signal is aborted: then it fails with `aborted` in place of the next one. */
 export async function* abortable<Piece>(
-  pieces: AsyncIterable<Piece>,
+  pieces: AsyncIterable<Piece> | Iterable<Piece>,
   signal: AbortSignal | undefined,
   what: string,
 ): AsyncGenerator<Piece, void, void> {

@@ -92,6 +92,11 @@ function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size }
 }
 
+export interface LayoutIndex {
+  readonly manifests: readonly Descriptor[]
+  readonly written: Readonly<Record<string, unknown>> & { readonly manifests: readonly unknown[] }
+}
+
 /** An OCI image layout that is a directory. */
 export class LayoutDirectory implements BlobSource {
   readonly path: string
@@ -101,6 +106,16 @@ export class LayoutDirectory implements BlobSource {
   }
 
   async manifests(): Promise<Descriptor[]> {
+    return [...(await this.index()).manifests]
+  }
+
+  /** What `index.json` lists, and all that is written there: fields that are not known here, and in the same order the entries with theirs. */
+  async index(): Promise<LayoutIndex> {
+    const bytes = await this.#indexBytes()
+    return { manifests: parseLayoutIndex(bytes), written: JSON.parse(new TextDecoder().decode(bytes)) as LayoutIndex['written'] }
+  }
+
+  async #indexBytes(): Promise<Buffer> {
     const index = join(this.path, 'index.json')
     const pieces: Buffer[] = []
     let size = 0
@@ -120,15 +135,21 @@ export class LayoutDirectory implements BlobSource {
         hint: "a directory that is a root file system is for image('dir/')",
       })
     }
-    return parseLayoutIndex(Buffer.concat(pieces))
+    return Buffer.concat(pieces)
   }
 
-  async has({ digest }: Descriptor): Promise<boolean> {
+  async has(descriptor: Descriptor): Promise<boolean> {
+    return (await this.size(descriptor)) !== undefined
+  }
+
+  /** Bytes that a blob has; undefined where there is no such file. */
+  async size({ digest }: Descriptor): Promise<number | undefined> {
     const path = this.#blobPath(digest)
     try {
-      return (await stat(path)).isFile()
+      const found = await stat(path)
+      return found.isFile() ? found.size : undefined
     } catch (error) {
-      if (failedWith(error, 'ENOENT', 'ENOTDIR')) return false
+      if (failedWith(error, 'ENOENT', 'ENOTDIR')) return undefined
       throw unreadable(path, error)
     }
   }

@@ -4,7 +4,7 @@ import { type Descriptor, type Digest, hexOf, refNameAnnotation, type Store } fr
 import { abortable } from './abortable.ts'
 import { type ImageData, readImage } from './image.ts'
 import { imageNameAnnotation } from './layout.ts'
-import { LayoutWriter } from './layout-writer.ts'
+import { writeLayout } from './layout-writer.ts'
 import { indexMediaType } from './media-types.ts'
 import { formatPlatform, matchesPlatform, type Platform } from './platform.ts'
 import { familiarReference, formatReference, parseReference } from './reference.ts'
@@ -118,17 +118,10 @@ async function saveLayout(
 ): Promise<void> {
   if (typeof target !== 'string' || (options.compress !== undefined && options.compress !== 'none'))
     throw new StrakeError('invalid_argument', "format 'oci' is a directory: it is written to a path, and not compressed")
-  const layout = new LayoutWriter(target)
-  try {
-    for (const digest of blobs) {
-      await sizeOf(store, digest)
-      await layout.addBlob(digest, () => soundBlob(store, digest), options.signal)
-    }
+  await writeLayout(store, target, options.signal, async (layout) => {
+    for (const digest of blobs) await layout.addBlob(digest, await sizeOf(store, digest), () => soundBlob(store, digest))
     await layout.addManifests(entriesFor(root, tags))
-  } catch (error) {
-    await layout.undo()
-    throw error
-  }
+  })
 }
 
 async function* ociEntries(store: Store, root: Descriptor, chosen: ImageData, tags: readonly Names[]): AsyncGenerator<LayerEntry> {
