@@ -203,7 +203,8 @@ export class Repository {
     const base = await this.session.base()
     const given = location === undefined ? undefined : parseUrl(location, answer.url)
     const url = given && inSchemeOf(given, base)
-    const isSafe = url !== undefined && (url.protocol === 'https:' || (url.protocol === 'http:' && base.protocol === 'http:'))
+    const mayBePlain = base.protocol === 'http:' || this.session.isInsecure
+    const isSafe = url !== undefined && (url.protocol === 'https:' || (url.protocol === 'http:' && mayBePlain))
     if (!isSafe || url.username !== '' || url.password !== '')
       throw protocolError(`${this.host} does not say where an upload goes on: ${JSON.stringify(printable(location ?? '', 100))}`)
     return url

@@ -29,6 +29,8 @@ export interface RegistryRequest {
 
 const mostRedirects = 5
 const redirects: readonly number[] = [301, 302, 303, 307, 308]
+/** Those that keep the method and the body: whatever is asked goes where they say (RFC 9110, 15.4.8 and 15.4.9). */
+const keeping: readonly number[] = [307, 308]
 /** Docker Hub's registry is not where its name says. */
 const hub = 'registry-1.docker.io'
 const agent = 'strake/1 (+https://www.npmjs.com/package/strake)'
@@ -49,6 +51,8 @@ export class Session {
   readonly signal: AbortSignal | undefined
   /** How often something is tried again. */
   readonly retries: number
+  /** Certificates are taken unverified, and plain HTTP is spoken where an answer leads to it. */
+  readonly isInsecure: boolean
   readonly #options: RemoteOptions
   readonly #repository: string
   readonly #timeouts: RemoteTimeouts
@@ -61,6 +65,7 @@ export class Session {
   constructor(host: string, repository: string, options: RemoteOptions) {
     this.host = host
     this.signal = options.signal
+    this.isInsecure = options.insecure === true
     this.#options = options
     this.#repository = repository
     this.#timeouts = timeoutsOf(options.timeouts)
@@ -181,15 +186,20 @@ export class Session {
     return { method: request.method, url, headers, body: request.body, signal: this.signal }
   }
 
-  /** Follows redirects. To another host no credentials, cookies or client certificates go along (CVE-2020-15157). */
-  async #follow(request: ExchangeRequest, base: URL): Promise<Answer> {
+  /**
+   * Follows redirects; such as may change the method only of what merely asks. To another host no credentials, cookies or client certificates go along
+   * (CVE-2020-15157), nor a body that has some in it; from https to http only who is `insecure` goes.
+   */
+  async #follow(request: ExchangeRequest, base: URL, isSecret = false): Promise<Answer> {
     let current = request
     for (let hops = 0; ; hops += 1) {
       const answer = await this.#exchange(current, current.url.origin === base.origin)
-      if (!redirects.includes(answer.status) || !(current.method === 'GET' || current.method === 'HEAD')) return answer
-      await answer.discard()
+      const mayChange = current.method === 'GET' || current.method === 'HEAD'
+      if (!(mayChange ? redirects : keeping).includes(answer.status)) return answer
       const location = answer.header('location')
-      const next = nextUrl(location, current.url)
+      const next = nextUrl(location, current.url, this.isInsecure)
+      if (next !== undefined && isSecret && current.body !== undefined && next.origin !== base.origin) return answer
+      await answer.discard()
       if (next === undefined)
         throw protocolError(`${current.url.host} redirects to ${JSON.stringify(printable(location ?? '', 100))}, which is not followed`)
       if (hops >= mostRedirects) throw protocolError(`${base.host} redirects more than ${mostRedirects} times`, { maximum: mostRedirects })
@@ -203,7 +213,7 @@ export class Session {
     const { ca, ...client } = await this.#certificates
     const connecting: Connecting = {
       certificates: isOwn ? { ca, ...client } : { ca },
-      insecure: this.#options.insecure === true,
+      insecure: this.isInsecure,
       // The HTTP client's word for none.
       timeout: this.#timeouts.connect === Number.POSITIVE_INFINITY ? 0 : this.#timeouts.connect,
     }
@@ -221,7 +231,10 @@ export class Session {
           request.url,
           true,
           async () =>
-            await withBody(await this.#follow({ ...request, headers: { 'user-agent': agent, ...request.headers } }, request.url), most),
+            await withBody(
+              await this.#follow({ ...request, headers: { 'user-agent': agent, ...request.headers } }, request.url, true),
+              most,
+            ),
         ),
       signal: this.signal,
     })
@@ -252,11 +265,11 @@ function urlOf(text: string, host: string): URL {
   }
 }
 
-function nextUrl(location: string | undefined, from: URL): URL | undefined {
+function nextUrl(location: string | undefined, from: URL, isInsecure: boolean): URL | undefined {
   if (location === undefined) return undefined
   try {
     const url = new URL(location, from)
-    const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && from.protocol === 'http:')
+    const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && (from.protocol === 'http:' || isInsecure))
     return isSafe && url.username === '' && url.password === '' ? url : undefined
   } catch {
     return undefined
