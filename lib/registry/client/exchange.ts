@@ -77,6 +77,7 @@ export async function exchange(request: ExchangeRequest, dispatcher: Dispatcher,
 /** The time an answer has: it starts anew with each piece of the request's body that is taken. */
 class HeaderWatch {
   #cancel: () => void
+  #isOver = false
   readonly #arm: () => () => void
 
   constructor(milliseconds: number, control: AbortController) {
@@ -86,7 +87,8 @@ class HeaderWatch {
 
   #startAnew(): void {
     this.#cancel()
-    this.#cancel = this.#arm()
+    // A body may end after the answer has come.
+    if (!this.#isOver) this.#cancel = this.#arm()
   }
 
   async *sent(body: ByteStream): AsyncGenerator<Uint8Array> {
@@ -98,6 +100,7 @@ class HeaderWatch {
   }
 
   end(): void {
+    this.#isOver = true
     this.#cancel()
   }
 }
