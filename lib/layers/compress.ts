@@ -8,7 +8,7 @@ export type LayerCompression = 'gzip' | 'zstd'
 
 /** Bytes that are compressed by themselves: large enough that compression loses little, small enough that many are under way. */
 const gzipBlock = 512 * 1024
-const zstdBlock = 4 * 1024 * 1024
+const zstdBlock = 2 * 1024 * 1024
 /** Between speed and size: 1 is hardly quicker, 6 takes half as long again and saves 2 %. */
 const gzipLevel = 4
 /** The most there is (zlib.h): 256 KB more for each, a tenth less time. */
