@@ -16,7 +16,10 @@ export interface Reference {
 }
 
 const defaultDomain = 'docker.io'
+/** Of a repository, without its host: as Docker counts. */
 const longestName = 255
+/** With a host, which has 255 at most, a port, a tag and a digest. */
+const longestText = 255 + 6 + 1 + longestName + 129 + 136
 const component = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 const host =
   /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/
@@ -25,7 +28,8 @@ const tagPattern = /^\w[\w.-]{0,127}$/
 /** Parses and normalises a reference; `invalid_reference` says what is wrong with it. */
 export function parseReference(text: string): Reference {
   if (typeof text !== 'string') throw invalid(kindOfValue(text), 'it is not a string')
-  if (text.length > longestName + 300) throw invalid(`${text.slice(0, 40)}…`, 'it is too long')
+  if (/^[0-9a-f]{64}$/.test(text)) throw invalid(text, '64 hex digits are an image id, not a name')
+  if (text.length > longestText) throw invalid(`${text.slice(0, 40)}…`, 'it is too long')
   const at = text.indexOf('@')
   const digest = at < 0 ? undefined : text.slice(at + 1)
   if (digest !== undefined && !isDigest(digest)) throw invalid(text, 'what stands after @ is not a digest (sha256: and 64 hex digits)')
@@ -62,12 +66,12 @@ export function namesFrom(tag: string | readonly string[] | undefined): readonly
 
 function splitName(name: string, text: string): { domain: string; repository: string } {
   if (name === '') throw invalid(text, 'it has no name')
-  if (/^[0-9a-f]{64}$/.test(name)) throw invalid(text, '64 hex digits are an image id, not a name')
   const slash = name.indexOf('/')
   const first = slash < 0 ? '' : name.slice(0, slash)
   const isDomain = first !== '' && (/[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase())
   const domain = isDomain ? (first === 'index.docker.io' ? defaultDomain : first) : defaultDomain
   const path = isDomain ? name.slice(slash + 1) : name
+  // Docker's parser lets `a_b.example/app` pass, as a name without any host, which nobody can pull.
   if (!host.test(domain)) throw invalid(text, `${JSON.stringify(domain)} is not a host name`)
   const repository = domain === defaultDomain && !path.includes('/') ? `library/${path}` : path
   if (!repository.split('/').every((each) => component.test(each))) {
@@ -76,7 +80,7 @@ function splitName(name: string, text: string): { domain: string; repository: st
       path === path.toLowerCase() ? 'a repository is made of a-z, 0-9 and single separators between them' : 'a repository is in lower case',
     )
   }
-  if (domain.length + 1 + repository.length > longestName) throw invalid(text, `its name has more than ${longestName} characters`)
+  if (repository.length > longestName) throw invalid(text, `its name has more than ${longestName} characters`)
   return { domain, repository }
 }
 

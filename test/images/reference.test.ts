@@ -31,6 +31,9 @@ const valid: readonly [string, string, string][] = [
   ['a---b.c', 'docker.io/library/a---b.c:latest', 'a---b.c:latest'],
   ['abcdef', 'docker.io/library/abcdef:latest', 'abcdef:latest'],
   ['app:5000', 'docker.io/library/app:5000', 'app:5000'],
+  [`${hex}:x`, `docker.io/library/${hex}:x`, `docker.io/library/${hex}:x`],
+  [`${hex}@${digest}`, `docker.io/library/${hex}@${digest}`, `docker.io/library/${hex}@${digest}`],
+  [`registry.example/${'n'.repeat(255)}:1`, `registry.example/${'n'.repeat(255)}:1`, `registry.example/${'n'.repeat(255)}:1`],
   ['library/a/b', 'docker.io/library/a/b:latest', 'library/a/b:latest'],
 ]
 for (const [text, whole, familiar] of valid) {
@@ -73,6 +76,8 @@ const invalid: readonly [string, string][] = [
   ['an unknown algorithm', `a@md5:${'0'.repeat(32)}`],
   ['two digests', `a@${digest}@${digest}`],
   ['an image id', hex],
+  ['a repository of 256 characters', `registry.example/${'n'.repeat(256)}`],
+  ['a host with an underscore', 'foo_bar.com/x'],
   ['only a tag', ':latest'],
   ['only a digest', `@${digest}`],
   ['a scheme', 'https://host/a'],
