@@ -3,6 +3,9 @@ import { BlockList, isIP } from 'node:net'
 const loopback = new BlockList()
 loopback.addSubnet('127.0.0.0', 8)
 loopback.addAddress('::1', 'ipv6')
+// Who connects to no address in particular connects to this machine.
+loopback.addAddress('0.0.0.0')
+loopback.addAddress('::', 'ipv6')
 
 /** Addresses that mean another machine to whoever writes them than to whoever reads them: RFC 1918, 3927, 4193, 4291, 6598. */
 const inward = new BlockList()
@@ -32,7 +35,7 @@ function inList(list: BlockList, host: string): boolean {
   return family !== 0 && list.check(host, family === 4 ? 'ipv4' : 'ipv6')
 }
 
-/** Whether a URL's host is this machine: `localhost`, 127.0.0.0/8, ::1. Nothing is resolved. */
+/** Whether a URL's host is this machine: `localhost`, 127.0.0.0/8, ::1, 0.0.0.0, ::. Nothing is resolved. */
 export function isLoopback(hostname: string): boolean {
   const host = bare(hostname)
   return host === 'localhost' || host.endsWith('.localhost') || inList(loopback, host)

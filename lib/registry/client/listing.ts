@@ -1,4 +1,4 @@
-import { StrakeError } from '../../errors/index.ts'
+import { invalidOption, kindOfValue, StrakeError } from '../../errors/index.ts'
 import { familiarReference, parseManifest, parseReference, type Reference } from '../../images/index.ts'
 import type { Descriptor, Digest } from '../../store/index.ts'
 import { manifestName, rejection } from './check.ts'
@@ -83,6 +83,8 @@ async function onlyByDigest(repository: Repository, reference: Reference, answer
 /** What refers to an image: by the registry's list, or where it has none, by the tag that stands in for it (distribution-spec, "Referrers Tag Schema"). */
 export async function remoteReferrers(reference: string, options: ReferrersOptions = {}): Promise<Referrer[]> {
   checkRemoteOptions('referrers', options)
+  if (options.artifactType !== undefined && typeof options.artifactType !== 'string')
+    throw invalidOption(`artifactType must be a media type, not ${kindOfValue(options.artifactType)}.`)
   const parsed = parseReference(reference)
   return await guarded(options, async () => {
     const repository = new Repository(parsed.domain, parsed.repository, options)

@@ -1,5 +1,6 @@
 import { checkFlag, checkHooks, invalidOption, type OptionNames, optionCheck } from '../../errors/index.ts'
 import { defaultLimits } from '../../layers/index.ts'
+import { givenCredentials } from './credentials.ts'
 import type { PullOptions, PushOptions, ReferrersOptions, RemoteOptions, RemoteTimeouts, RemoteTls, TransferOptions } from './options.ts'
 
 const remoteNames: OptionNames<RemoteOptions> = { auth: true, tls: true, insecure: true, timeouts: true, retries: true, signal: true }
@@ -33,6 +34,7 @@ export function checkRemoteOptions(call: keyof typeof names, options: RemoteOpti
   names[call](options)
   checkHooks(options)
   checkFlag('insecure', options.insecure)
+  if (options.auth !== undefined) givenCredentials(options.auth)
   if (options.tls !== undefined) checkTls(options.tls)
   if (options.timeouts !== undefined) checkTimeouts(options.timeouts)
   if (options.limits !== undefined) checkLimits(options.limits)

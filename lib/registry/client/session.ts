@@ -60,6 +60,8 @@ export class Session {
   #certificates: Promise<Certificates> | undefined
   #authorizer: Authorizer | undefined
   #hasAnswered = false
+  /** Its scheme is that of an earlier call, and nothing has answered in it yet. */
+  #isRemembered = false
 
   /** @param repository whose credentials are looked for, where a user has several for one host */
   constructor(host: string, repository: string, options: RemoteOptions) {
@@ -69,19 +71,46 @@ export class Session {
     this.#options = options
     this.#repository = repository
     this.#timeouts = timeoutsOf(options.timeouts)
-    this.retries = options.retries ?? 4
+    this.retries = options.retries === undefined ? 4 : options.retries
     checkWhole('retries', this.retries)
-    if (options.tls) givenCertificates(options.tls)
-    if (options.auth) givenCredentials(options.auth)
+    if (options.tls !== undefined) givenCertificates(options.tls)
+    if (options.auth !== undefined) givenCredentials(options.auth)
   }
 
   /** The answer to a request, of whatever status but those that are worth another try. Rejects with `registry_unavailable`, `registry_unauthorized`, …. */
   async send(request: RegistryRequest): Promise<Answer> {
-    const base = await this.base()
-    const url = typeof request.target === 'string' ? new URL(request.target, base) : request.target
+    const first = urlFor(request, await this.base())
     const isRepeatable = request.isRepeatable ?? request.method !== 'POST'
-    const attempt = async (): Promise<Answer> => await withBody(await this.#authorized(request, url, base), request.most)
-    return await this.#repeat(url, isRepeatable, attempt, request.isTriedAgain === false ? 0 : this.retries)
+    const attempt = async (): Promise<Answer> => await withBody(await this.#attempt(request), request.most)
+    return await this.#repeat(first, isRepeatable, attempt, request.isTriedAgain === false ? 0 : this.retries)
+  }
+
+  /** Asks in the scheme in use. One that is remembered and proves to be another's by now is found out anew, once. */
+  async #attempt(request: RegistryRequest): Promise<Answer> {
+    const base = await this.base()
+    const isRemembered = this.#isRemembered
+    try {
+      const answer = await this.#authorized(request, urlFor(request, base), base)
+      // What servers with TLS say to plain HTTP.
+      const isDoubtful = isRemembered && answer.status === 400 && base.protocol === 'http:'
+      if (!isDoubtful || !(await this.#hasChanged(base))) return answer
+      await answer.discard()
+    } catch (error) {
+      const isDoubtful = isRemembered && !this.#hasAnswered && !(error instanceof StrakeError) && !unreachable.test(codeOf(error))
+      if (!isDoubtful || this.signal?.aborted || !(await this.#hasChanged(base))) throw error
+    }
+    const now = await this.base()
+    return await this.#authorized(request, urlFor(request, now), now)
+  }
+
+  async #hasChanged(before: URL): Promise<boolean> {
+    if (this.#isRemembered) {
+      this.#isRemembered = false
+      schemes.delete(this.#name)
+      this.#authorizer = undefined
+      this.#base = this.#findBase()
+    }
+    return (await this.base()).origin !== before.origin
   }
 
   /** Where the registry is: https, or for a host that is named insecure or is this machine, http if nothing there speaks TLS. */
@@ -90,13 +119,19 @@ export class Session {
     return this.#base
   }
 
+  /** The host that is connected to. */
+  get #name(): string {
+    return this.host === 'docker.io' ? hub : this.host
+  }
+
   async #findBase(): Promise<URL> {
-    const host = this.host === 'docker.io' ? hub : this.host
+    const host = this.#name
     const { insecure } = this.#options
     const secure = urlOf(`https://${host}/`, this.host)
     if (insecure === false || !(insecure || isLoopback(secure.hostname))) return secure
     const known = schemes.get(host)
-    if (known && known.until > Date.now()) return known.base
+    this.#isRemembered = known !== undefined && known.until > Date.now()
+    if (known && this.#isRemembered) return known.base
     const plain = urlOf(`http://${host}/`, this.host)
     const base = (await this.#isSecure(secure, plain)) ? secure : plain
     schemes.set(host, { base, until: Date.now() + schemeLife })
@@ -156,7 +191,7 @@ export class Session {
         const failure = networkFailure(error, url)
         const isAbsent = !this.#hasAnswered && unreachable.test(codeOf(error))
         if (failure.isFinal || isAbsent || isLast || !isRepeatable) {
-          schemes.delete(url.host)
+          schemes.delete(this.#name)
           throw failure.error
         }
       }
@@ -255,6 +290,10 @@ export class Session {
 
 async function withBody(answer: Answer, most: number | undefined): Promise<Answer> {
   return most === undefined || answer.status !== 200 ? answer : await answer.whole(most)
+}
+
+function urlFor({ target }: RegistryRequest, base: URL): URL {
+  return typeof target === 'string' ? new URL(target, base) : target
 }
 
 function urlOf(text: string, host: string): URL {

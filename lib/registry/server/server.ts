@@ -16,7 +16,7 @@ import { Uploads } from './uploads.ts'
 
 /** A registry that is listening. `close()`, or the end of an `await using` block, ends it with its connections and unfinished uploads. */
 export class RegistryServer {
-  /** As in a reference: `127.0.0.1:40123`. */
+  /** As in a reference: `127.0.0.1:40123`; of one that listens on every address, this machine's own. */
   readonly host: string
   /** The one that it listens on, also when 0 was asked for. */
   readonly port: number
@@ -34,7 +34,8 @@ export class RegistryServer {
   private constructor(server: Server, store: Store, settings: RegistrySettings) {
     this.#server = server
     this.port = portOf(server)
-    this.host = `${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${this.port}`
+    const host = reachable(server, settings.host)
+    this.host = `${host.includes(':') ? `[${host}]` : host}:${this.port}`
     this.url = `${settings.tls ? 'https' : 'http'}://${this.host}`
     this.root = store.root
     this.#auth = settings.auth && new Auth(settings.auth)
@@ -148,6 +149,14 @@ function notListening(cause: Error, host: string, port: number): StrakeError {
     ? 'ports below 1024 are for root: take another, or 0 for one that is free'
     : "host is an address of this machine's: 127.0.0.1, or 0.0.0.0 for all of them"
   return new StrakeError('invalid_argument', `cannot listen on ${host}:${port}: ${cause.message}`, { hint, cause, details })
+}
+
+/** `0.0.0.0` and `::`, however they were written, are where one listens; one goes to an address. */
+function reachable(server: Server, host: string): string {
+  const address = server.address()
+  const listening = typeof address === 'object' && address !== null ? address.address : host
+  if (listening === '::') return '::1'
+  return listening === '0.0.0.0' || listening === '::ffff:0.0.0.0' ? '127.0.0.1' : host
 }
 
 function portOf(server: Server): number {
