@@ -46,6 +46,8 @@ export {
   Image,
   ImageBuilder,
   type ImageBuildOptions as BuildOptions,
+  type ImageImportOptions,
+  type ImageLoadOptions,
   type ImagePullOptions as PullOptions,
   type ImagePushOptions as PushOptions,
   type ImageSaveOptions,
@@ -74,7 +76,7 @@ export type {
   UsageOfKind,
   VerifyOptions,
 } from './images/index.ts'
-export type { LayerNotice } from './layers/index.ts'
+export type { LayerLimits, LayerNotice } from './layers/index.ts'
 export type { NamespaceKind, NamespaceOptions } from './namespaces/index.ts'
 export type { Capability, CapabilityName, Rlimits, SeccompProfile, WindowSize } from './process/index.ts'
 export {

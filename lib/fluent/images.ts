@@ -1,6 +1,16 @@
 import { currentRuntime, layersOf, type Runtime } from '../containers/index.ts'
-import { invalidOption, kindOfValue } from '../errors/index.ts'
-import { type GetOptions, Images, importRootfsFile, loadImages, type RemoveOptions } from '../images/index.ts'
+import { invalidOption, kindOfValue, optionCheck } from '../errors/index.ts'
+import {
+  checkReadOptions,
+  type GetOptions,
+  Images,
+  importRootfsFile,
+  loadImages,
+  namesFrom,
+  parsePlatform,
+  type ReadOptions,
+  type RemoveOptions,
+} from '../images/index.ts'
 import {
   deleteRemote,
   type PullOptions,
@@ -18,6 +28,21 @@ import { type Shown, shownTransfer } from './progress/index.ts'
 
 /** How an image is pulled. */
 export type ImagePullOptions = Shown<PullOptions>
+
+export interface ImageLoadOptions extends ReadOptions {
+  /** Of multi-platform images this one only: `linux/arm64`. Default: all that are there. */
+  readonly platform?: string | undefined
+}
+
+export interface ImageImportOptions extends ReadOptions {
+  /** The names that it gets; one that another image has is taken from it. */
+  readonly tag?: string | readonly string[] | undefined
+  /** What it is for: `linux/arm64`. Default this machine's. */
+  readonly platform?: string | undefined
+}
+
+const checkLoadNames = optionCheck<ImageLoadOptions>('load', { platform: true, limits: true, signal: true })
+const checkImportNames = optionCheck<ImageImportOptions>('import', { tag: true, platform: true, limits: true, signal: true })
 
 function checkPath(what: string, path: unknown): void {
   if (typeof path !== 'string' || path === '')
@@ -90,15 +115,30 @@ export const images = {
   },
   /**
    * Every image of a docker-archive, an oci-archive, or an OCI layout directory. Rejects with `image_not_found`, `image_invalid`, `layer_invalid`, …,
-   * and with `invalid_argument` where there is no file and no directory at the path (a fifo, say), or it cannot be read.
+   * and with `invalid_argument` where there is no file and no directory at the path (a fifo, say), or it cannot be read; with `limit_exceeded`, `aborted`.
+   *
+   * @example await images.load('upload.tar', { limits: { layerBytes: 2 ** 30 }, signal: AbortSignal.timeout(60_000) })
    */
-  async load(path: string): Promise<readonly Image[]> {
+  async load(path: string, options: ImageLoadOptions = {}): Promise<readonly Image[]> {
     checkPath('load', path)
-    return (await loadImages((await currentRuntime()).store, path)).map((data) => new Image(data))
+    checkLoadNames(options)
+    checkReadOptions(options)
+    const platform = options.platform === undefined ? undefined : parsePlatform(options.platform)
+    return (await loadImages((await currentRuntime()).store, path, { ...options, platform })).map((data) => new Image(data))
   },
-  /** A flat root file system as an image of one layer: a tar, plain or compressed. Rejects with `image_not_found`, `layer_invalid`, `invalid_argument`, …. */
-  async import(path: string): Promise<Image> {
+  /**
+   * A flat root file system as an image of one layer: a tar, plain or compressed. Rejects with `image_not_found`, `layer_invalid`, `path_escapes`,
+   * `limit_exceeded`, `invalid_argument`, `invalid_reference`, `aborted`, ….
+   *
+   * @example await images.import('rootfs.tar.xz', { tag: 'base:1' })
+   */
+  async import(path: string, options: ImageImportOptions = {}): Promise<Image> {
     checkPath('import', path)
-    return new Image(await importRootfsFile((await currentRuntime()).store, path))
+    checkImportNames(options)
+    checkReadOptions(options)
+    const { limits, signal } = options
+    const platform = options.platform === undefined ? undefined : parsePlatform(options.platform)
+    const tags = namesFrom(options.tag)
+    return new Image(await importRootfsFile((await currentRuntime()).store, path, { limits, signal, platform, tags }))
   },
 } as const

@@ -1,6 +1,6 @@
 export { Container, Image, type ImagePushOptions, type ImageSaveOptions, type PlanOptions } from './handles.ts'
 export { ImageBuilder, type ImageBuildOptions, image } from './image-builder.ts'
-export { type ImagePullOptions, images } from './images.ts'
+export { type ImageImportOptions, type ImageLoadOptions, type ImagePullOptions, images } from './images.ts'
 export { type NamespaceCommandOptions, Namespaces, ns } from './namespaces.ts'
 export { plan } from './plan.ts'
 export { registry } from './registry.ts'

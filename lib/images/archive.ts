@@ -1,6 +1,8 @@
 import { StrakeError } from '../errors/index.ts'
 import { decompress, type LayerLimits, type TarEntry, walkTar } from '../layers/index.ts'
 import { type BlobInfo, type ByteStream, type Descriptor, type Digest, digestOf, isDigest, type Store } from '../store/index.ts'
+import { abortable } from './abortable.ts'
+import type { ReadOptions } from './import-options.ts'
 import type { BlobSource } from './layout.ts'
 import { walkedLayer } from './walked.ts'
 
@@ -24,11 +26,14 @@ const mostLinks = 16
  *
  * @param where what it is, for messages
  */
-export async function readArchive(store: Store, stream: ByteStream, where: string, limits: Partial<LayerLimits> = {}): Promise<Archive> {
+export async function readArchive(store: Store, stream: ByteStream, where: string, { limits, signal }: ReadOptions = {}): Promise<Archive> {
   const reader = new ArchiveReader(store, limits)
   let entries = 0
   try {
-    for await (const entry of walkTar(decompress(stream, limits), { ...limits, entries: mostFiles })) {
+    for await (const entry of walkTar(abortable(decompress(stream, limits), signal, 'reading an image'), {
+      ...limits,
+      entries: mostFiles,
+    })) {
       entries += 1
       await reader.add(entry)
     }
@@ -50,10 +55,10 @@ class ArchiveReader implements Archive {
   readonly #byDigest = new Map<Digest, Buffer>()
   /** What is wrong with a file, if it is a layer. */
   readonly #refusals = new Map<Digest, unknown>()
-  readonly #limits: Partial<LayerLimits>
+  readonly #limits: Partial<LayerLimits> | undefined
   #smallBytes = 0
 
-  constructor(store: Store, limits: Partial<LayerLimits>) {
+  constructor(store: Store, limits: Partial<LayerLimits> | undefined) {
     this.#store = store
     this.#limits = limits
   }

@@ -1,10 +1,11 @@
 import { StrakeError } from '../errors/index.ts'
-import type { LayerLimits } from '../layers/index.ts'
 import type { Descriptor, Digest, Store } from '../store/index.ts'
+import { checkAborted } from './abortable.ts'
 import { type Archive, readArchive } from './archive.ts'
 import { chooseFromDocker, importDockerImage, parseDockerManifest } from './docker-archive.ts'
 import { type ImageData, readAnyImage, readImage } from './image.ts'
 import { Images } from './images.ts'
+import type { ReadOptions } from './import-options.ts'
 import {
   allOfLayout,
   type BlobSource,
@@ -27,10 +28,9 @@ export type ImageSource =
   /** A directory, or a tar of one. */
   | { readonly kind: 'rootfs'; readonly path: string }
 
-export interface ImportOptions {
+export interface ImportOptions extends ReadOptions {
   /** Which of a multi-platform image; default that of this machine. */
   readonly platform?: Platform | undefined
-  readonly limits?: Partial<LayerLimits> | undefined
 }
 
 /**
@@ -40,7 +40,11 @@ export interface ImportOptions {
 export async function importImage(store: Store, source: ImageSource, options: ImportOptions = {}): Promise<ImageData> {
   return await importing(
     store,
-    () => importFrom(store, source, options),
+    async () => {
+      const image = await importFrom(store, source, options)
+      checkAborted(options.signal, 'importing')
+      return image
+    },
     ({ descriptor }) => [descriptor],
   )
 }
@@ -49,7 +53,7 @@ async function importFrom(store: Store, source: ImageSource, options: ImportOpti
   const kind = await kindOfPath(source.path)
   if (source.kind === 'rootfs') return await (kind === 'directory' ? importRootfsDirectory : importRootfsFile)(store, source.path, options)
   if (source.kind === 'layout') {
-    const layout = new LayoutDirectory(source.path)
+    const layout = new LayoutDirectory(source.path, options)
     const { descriptor } = chooseFromLayout(await layout.manifests(), source.tag, source.path)
     return await finish(store, (await importBlobs(store, layout, descriptor, options.platform)).descriptor)
   }
@@ -69,7 +73,7 @@ async function importFrom(store: Store, source: ImageSource, options: ImportOpti
 
 /**
  * Brings every image of an OCI layout, an OCI archive or a `docker save` archive into the store, under the names that they have there. What the
- * path holds is found out by looking. Multi-platform images come whole, unless `platform` chooses one. All of them come, or none.
+ * path holds is found out by looking. Multi-platform images come whole, unless `platform` chooses one. All of them come, or none: also where the signal ends it.
  */
 export async function loadImages(store: Store, path: string, options: ImportOptions = {}): Promise<ImageData[]> {
   return await importing(
@@ -79,6 +83,7 @@ export async function loadImages(store: Store, path: string, options: ImportOpti
       const data = new Map<Digest, ImageData>()
       for (const { descriptor } of images)
         data.set(descriptor.digest, data.get(descriptor.digest) ?? (await readAnyImage(store.blobs, descriptor)))
+      checkAborted(options.signal, 'loading')
       for (const { descriptor, tag } of images) await new Images(store).keep(descriptor, tag === undefined ? [] : [tag])
       const refs = await store.refs.list()
       return [...data].map(([digest, image]): ImageData => {
@@ -93,7 +98,7 @@ export async function loadImages(store: Store, path: string, options: ImportOpti
 /** Every image that a path holds, its blobs in the store. */
 async function imagesAt(store: Store, path: string, options: ImportOptions): Promise<NamedImage[]> {
   if ((await kindOfPath(path)) === 'directory') {
-    const layout = new LayoutDirectory(path)
+    const layout = new LayoutDirectory(path, options)
     return await importAll(store, layout, await layout.manifests(), options)
   }
   const archive = await openArchive(store, path, options)
@@ -127,7 +132,7 @@ async function finish(store: Store, descriptor: Descriptor): Promise<ImageData> 
 }
 
 async function openArchive(store: Store, path: string, options: ImportOptions): Promise<Archive> {
-  return await readArchive(store, sourceFile(path), path, options.limits)
+  return await readArchive(store, sourceFile(path, undefined, options.signal), path, options)
 }
 
 function needed(archive: Archive, name: string, path: string): Buffer {

@@ -5,6 +5,7 @@ export { checkExportOptions, type ExportOptions, exportRootfs } from './export.t
 export * from './image.ts'
 export * from './images.ts'
 export * from './import.ts'
+export { checkReadOptions, type ReadOptions } from './import-options.ts'
 export { type BlobSource, importBlobs, LayoutDirectory } from './layout.ts'
 export { hasLinks } from './links.ts'
 export * from './manifest.ts'

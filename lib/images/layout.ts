@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
+import type { LayerLimits } from '../layers/index.ts'
 import {
   algorithmOf,
   type ByteStream,
@@ -12,6 +13,7 @@ import {
   type Store,
 } from '../store/index.ts'
 import { deepestIndex, findManifest } from './image.ts'
+import type { ReadOptions } from './import-options.ts'
 import { hasLinks, type Links, linksOf } from './links.ts'
 import { largestManifest, type Manifest, parseManifest } from './manifest.ts'
 import { indexMediaType, kindOf } from './media-types.ts'
@@ -28,6 +30,8 @@ export interface BlobSource {
   stream(descriptor: Descriptor): Promise<ByteStream>
   /** Throws what has turned out to be wrong with a layer that was read already: `path_escapes`, `layer_invalid`, `limit_exceeded`. */
   checkLayer?(layer: Descriptor): void
+  /** What a layer that is read from here may ask for. */
+  readonly limits?: Partial<LayerLimits> | undefined
 }
 
 export interface NamedImage {
@@ -100,9 +104,13 @@ export interface LayoutIndex {
 /** An OCI image layout that is a directory. */
 export class LayoutDirectory implements BlobSource {
   readonly path: string
+  readonly limits: Partial<LayerLimits> | undefined
+  readonly #signal: AbortSignal | undefined
 
-  constructor(path: string) {
+  constructor(path: string, { limits, signal }: ReadOptions = {}) {
     this.path = path
+    this.limits = limits
+    this.#signal = signal
   }
 
   async manifests(): Promise<Descriptor[]> {
@@ -172,6 +180,7 @@ export class LayoutDirectory implements BlobSource {
             hint: 'get the layout anew, from somebody you trust',
           },
         ),
+      this.#signal,
     )
   }
 
@@ -263,5 +272,5 @@ async function importLayer(store: Store, source: BlobSource, layer: Descriptor):
   if (kindOf(mediaType) !== 'layer') return await importBlob(store, source, layer)
   source.checkLayer?.(layer)
   if ((await store.blobs.size(digest)) === size) return
-  await store.blobs.put(walkedLayer(await source.stream({ mediaType, digest, size }), undefined), { digest, size })
+  await store.blobs.put(walkedLayer(await source.stream({ mediaType, digest, size }), source.limits), { digest, size })
 }

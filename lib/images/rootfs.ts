@@ -1,15 +1,16 @@
-import { decompressArchive, directoryEntries, type LayerLimits, layerMediaType, sourceDateEpoch, storeLayer } from '../layers/index.ts'
+import { decompressArchive, directoryEntries, layerMediaType, sourceDateEpoch, storeLayer } from '../layers/index.ts'
 import { type ByteStream, type Digest, type Store, toDigest } from '../store/index.ts'
+import { abortable } from './abortable.ts'
 import type { ExecutionConfig } from './config.ts'
 import type { ImageData } from './image.ts'
 import { Images } from './images.ts'
+import type { ReadOptions } from './import-options.ts'
 import { hostPlatform, type Platform } from './platform.ts'
 import { sourceFile } from './source-file.ts'
 import { importing } from './transaction.ts'
 import { walkedTar } from './walked.ts'
 
-export interface RootfsOptions {
-  readonly limits?: Partial<LayerLimits> | undefined
+export interface RootfsOptions extends ReadOptions {
   readonly tags?: readonly string[] | undefined
   /** Default that of this machine. */
   readonly platform?: Platform | undefined
@@ -26,7 +27,9 @@ export async function importRootfsTar(store: Store, stream: ByteStream, options:
   return await importing(
     store,
     async () => {
-      const { digest, size } = await store.blobs.put(walkedTar(decompressArchive(stream, options.limits), options.limits))
+      const { limits, signal } = options
+      const tar = abortable(decompressArchive(stream, limits), signal, 'importing')
+      const { digest, size } = await store.blobs.put(walkedTar(tar, limits))
       return await putRootfs(store, { digest, size }, options)
     },
     ({ descriptor }) => [descriptor],
@@ -34,7 +37,7 @@ export async function importRootfsTar(store: Store, stream: ByteStream, options:
 }
 
 export async function importRootfsFile(store: Store, path: string, options: RootfsOptions = {}): Promise<ImageData> {
-  return await importRootfsTar(store, sourceFile(path), options)
+  return await importRootfsTar(store, sourceFile(path, undefined, options.signal), options)
 }
 
 /** Makes an image of one layer from a directory of this machine that holds a root file system. Times later than SOURCE_DATE_EPOCH become that. */

@@ -1,8 +1,12 @@
-import { stat } from 'node:fs/promises'
-import { StrakeError } from '../errors/index.ts'
-import { failedWith, hintOfRead, readGiven, storeError } from '../store/index.ts'
+import { constants, openSync } from 'node:fs'
+import { type FileHandle, stat } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import { onAbort, StrakeError } from '../errors/index.ts'
+import { failedWith, hintOfRead, openGiven, readGiven, storeError } from '../store/index.ts'
+import { abortable, abortedBy } from './abortable.ts'
 
 const longestShown = 200
+const pieceSize = 512 * 1024
 
 function shown(path: string): string {
   return JSON.stringify(path.length > longestShown ? `${path.slice(0, longestShown)}…` : path).slice(1, -1)
@@ -31,15 +35,41 @@ function noFile(path: string, kind: string): StrakeError {
   })
 }
 
-/** The bytes of a file that holds an image. It is opened when they are asked for. Fails with `image_not_found`, `invalid_argument`, `limit_exceeded`. */
+/**
+ * The bytes of a file that holds an image. It is opened when they are asked for. Fails with `image_not_found`, `invalid_argument`, `limit_exceeded`, and with
+ * `aborted` as soon as the signal is, though nothing may come any more from a pipe.
+ */
 export async function* sourceFile(
   path: string,
   refused: (kind: string) => Error = (kind) => noFile(path, kind),
+  signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void, void> {
   try {
-    yield* readGiven(path, refused)
+    if (signal === undefined) yield* readGiven(path, refused)
+    else yield* abortable(readUntil(signal, path, refused), signal, 'reading an image')
   } catch (error) {
     throw unreadable(path, error)
+  }
+}
+
+/** Ends as soon as the signal is aborted, which a read of a pipe that waits in libuv's pool would not: pipes are read by the event loop. */
+async function* readUntil(signal: AbortSignal, path: string, refused: (kind: string) => Error): AsyncGenerator<Buffer, void, void> {
+  const handle = await openGiven(path, refused)
+  const stream = (await handle.stat()).isFIFO() ? await pipeOf(handle) : handle.createReadStream({ highWaterMark: pieceSize })
+  const stop = onAbort(signal, () => stream.destroy(abortedBy(signal, 'reading an image')))
+  try {
+    if (signal.aborted) stream.destroy()
+    else for await (const piece of stream) yield piece as Buffer
+  } finally {
+    stop()
+  }
+}
+
+async function pipeOf(handle: FileHandle): Promise<Socket> {
+  try {
+    return new Socket({ fd: openSync(`/proc/self/fd/${handle.fd}`, constants.O_RDONLY | constants.O_NONBLOCK), writable: false })
+  } finally {
+    await handle.close()
   }
 }
 
