@@ -18,6 +18,7 @@ import {
 import { abortable } from './abortable.ts'
 import { LayoutDirectory } from './layout.ts'
 import { lockLayout } from './layout-lock.ts'
+import { sweepLeftovers } from './leftovers.ts'
 import { indexMediaType } from './media-types.ts'
 
 /**
@@ -31,9 +32,10 @@ export async function writeLayout(
   work: (layout: LayoutWriter) => Promise<void>,
 ): Promise<void> {
   const layout = new LayoutWriter(resolve(path), signal)
-  const { release } = await lockLayout(store, resolve(path), () => layout.make(), signal)
+  const { release, isOfAll } = await lockLayout(store, resolve(path), () => layout.make(), signal)
   try {
     await layout.look()
+    if (isOfAll) await sweepLeftovers(resolve(path), '.')
     await work(layout)
   } catch (error) {
     await layout.undo()

@@ -6,6 +6,8 @@ import { invalidOption, isRecord, kindOfValue, onAbort, StrakeError } from '../e
 import { checkCompression, compress, type LayerCompression } from '../layers/index.ts'
 import { failedWith, ownedName, writing } from '../store/index.ts'
 import { abortable, checkAborted } from './abortable.ts'
+import { tryFlock } from './flock.ts'
+import { sweepLeftovers } from './leftovers.ts'
 import { openSpecial, writeDevice } from './special-file.ts'
 
 /** A file, which is replaced as a whole (a device or a fifo is written to), or a stream, which is ended. */
@@ -72,9 +74,14 @@ async function writeFile(target: string, pieces: AsyncGenerator<Uint8Array>, sig
   // A device, a fifo or an open file of the process (/dev/stdout) is written to; nothing may take its place.
   if (found && !found.isFile()) return await writeSpecial(target, found.isFIFO(), pieces, signal)
   const path = found ? await realpath(target) : target
-  const temporary = join(dirname(path), `.${basename(path).slice(0, 100)}.${ownedName()}`)
+  const start = `.${basename(path).slice(0, 100)}.`
+  await sweepLeftovers(dirname(path), start)
+  const temporary = join(dirname(path), `${start}${ownedName()}`)
   try {
-    await writeTo(await opened(temporary, target), pieces)
+    const handle = await opened(temporary, target)
+    // Says that somebody is writing it, to those who cannot see this process.
+    tryFlock(handle.fd)
+    await writeTo(handle, pieces)
     await rename(temporary, path)
   } finally {
     await rm(temporary, { force: true })
