@@ -251,21 +251,6 @@ const cases: readonly Case[] = [
     layers: [tar(dir('d', 0o711), file('d/old')), tar(file('d/.wh..wh..opq'))],
     tree: { d: 'dir 711 opaque' },
   },
-  ...[
-    { what: 'was opaque', layers: [tar(file('d/old')), tar(file('d/.wh..wh..opq'), file('d/kept'))] },
-    { what: 'took the place of another', layers: [tar(file('d/old')), tar(file('.wh.d'), dir('d'), file('d/kept'))] },
-  ].flatMap(({ what, layers }) => [
-    {
-      name: `L05: a file in a directory that ${what} below, without an entry for it, hides nothing there`,
-      layers: [...layers, tar(file('d/new'))],
-      tree: { d: 'dir 755', 'd/new': 'file 644' },
-    },
-    {
-      name: `L05: a whiteout in a directory that ${what} below, without an entry for it, hides that name and no other`,
-      layers: [...layers, tar(file('d/.wh.kept'))],
-      tree: { d: 'dir 755', 'd/kept': 'whiteout' },
-    },
-  ]),
   {
     name: 'L05: whiteouts in an opaque directory leave no device, before the mark or after',
     layers: [
