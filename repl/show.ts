@@ -1,4 +1,5 @@
 import { inspect, stripVTControlCharacters } from 'node:util'
+import { printable } from '../lib/terminal/index.ts'
 import type { Problem } from './protocol.ts'
 import { framesOf, innerFramesOf, isUsersFrame } from './stack.ts'
 
@@ -44,7 +45,7 @@ function logOf(error: Error): string[] {
   if (typeof log !== 'string') return []
   const lines = log.trimEnd().split('\n')
   // A log of one line is in the message already.
-  return lines.length > 1 ? lines.slice(-logLines).map((line) => `    ${line}`) : []
+  return lines.length > 1 ? lines.slice(-logLines).map((line) => `    ${printable(line)}`) : []
 }
 
 /** The step of a build that failed with an error which says nothing of it. */

@@ -18,9 +18,9 @@ export interface BuildErrorOptions<State> extends StrakeErrorOptions {
  */
 export class BuildError<State> extends StrakeError {
   /** The image as it was before the step, to start and look around in. */
-  readonly state: State
+  declare readonly state: State
   /** The message without the hint. */
-  readonly reason: string
+  declare readonly reason: string
 
   /** @internal */
   override get [classesOf](): readonly string[] {
@@ -35,8 +35,9 @@ export class BuildError<State> extends StrakeError {
   constructor(message: string, { state, ...options }: BuildErrorOptions<State>) {
     super('build_failed', message, options)
     this.name = 'BuildError'
-    this.reason = message
-    this.state = state
+    // Not enumerable: Node prints all that is, below the message of an error that nobody caught.
+    Object.defineProperty(this, 'reason', { value: message })
+    Object.defineProperty(this, 'state', { value: state })
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { StrakeError } from '../errors/index.ts'
+import { printable } from '../terminal/index.ts'
 import { unkeyedVariables, variablesOf } from './arguments.ts'
 import type { BuildContext, PreparedStep } from './context.ts'
 import { checkAborted } from './failure.ts'
@@ -52,9 +53,9 @@ function failure(step: RunStep, result: BuildCommandResult, log: string, isOom: 
       : result.signal
         ? `was ended by ${result.signal}`
         : `ended with exit code ${result.exitCode}`
-  const lastLine = log.trimEnd().split('\n').at(-1)
+  const lastLine = printable(log.trimEnd().split('\n').at(-1) ?? '')
   return new StrakeError('build_failed', `run: ${shown} ${why}${lastLine ? `: ${lastLine.slice(0, 500)}` : ''}`, {
-    hint: "the error's details.log has the end of its output, and its state is the image as it was before this step",
+    hint: `${log === '' ? '' : "the error's details.log has the end of its output, and "}its state is the image as it was before this step: error.state.start()`,
     details: { exitCode: result.exitCode, signal: result.signal, timedOut: result.timedOut, oomKilled: isOom, log },
   })
 }

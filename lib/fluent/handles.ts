@@ -11,6 +11,7 @@ import {
   type StartOptions,
   snapshot,
 } from '../containers/index.ts'
+import { StrakeError } from '../errors/index.ts'
 import {
   checkExportOptions,
   checkSaveOptions,
@@ -181,11 +182,20 @@ export class FailedState extends Image {
     checkStartOptions(options)
     const { Entrypoint = [], Cmd = [] } = this.config
     const isSilent = options.cmd === undefined && options.entrypoint === undefined && Entrypoint.length + Cmd.length === 0
-    return await super.start({
-      ...options,
-      ...(isSilent ? { cmd: ['/bin/sh'] } : {}),
-      ...(options.stdin === undefined && !options.tty ? { stdin: 'pipe' } : {}),
-    })
+    try {
+      return await super.start({
+        ...options,
+        ...(isSilent ? { cmd: ['/bin/sh'] } : {}),
+        ...(options.stdin === undefined && !options.tty ? { stdin: 'pipe' } : {}),
+      })
+    } catch (error) {
+      if (!isSilent || !(error instanceof StrakeError) || error.code !== 'command_not_found') throw error
+      throw new StrakeError('command_not_found', 'the image before the step that failed has no /bin/sh', {
+        hint: "start({ cmd }) runs a program that it has; export('state.tar') gives its files",
+        cause: error,
+        details: error.details,
+      })
+    }
   }
 }
 

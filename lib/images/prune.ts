@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { checkFlag, invalidOption, optionCheck } from '../errors/index.ts'
-import type { AgentFor } from '../layers/index.ts'
+import { type AgentFor, Snapshots } from '../layers/index.ts'
 import { type Digest, failedWith, type Store } from '../store/index.ts'
 import { pruneCacheMounts } from './cache-mounts.ts'
 import { cacheRecords, removeRecord } from './cache-records.ts'
@@ -37,9 +37,10 @@ export interface Pruned extends Collected {
   readonly mounts: number
 }
 
-/** Removes what is asked for, and then all that nothing needs. Rejects with `store_invalid`, `store_busy`. */
+/** Removes what processes that are gone left half done, what is asked for, and then all that nothing needs. Rejects with `store_invalid`, `store_busy`. */
 export async function pruneStore(store: Store, agentFor: AgentFor, options: PruneOptions = {}): Promise<Pruned> {
   checkPruneOptions(options)
+  await new Snapshots(store).sweep(agentFor)
   const newest = Date.now() - (options.olderThan ?? 0)
   const images = options.images === undefined ? [] : await pruneImages(store, options.images, newest)
   let records = 0

@@ -186,6 +186,11 @@ export class Snapshots {
   async reclaim(agentFor: AgentFor): Promise<void> {
     if (this.#isReclaimed) return
     this.#isReclaimed = true
+    await this.sweep(agentFor)
+  }
+
+  /** Removes all that processes which are gone left half done in the store, whoever its files belong to. */
+  async sweep(agentFor: AgentFor): Promise<void> {
     for (const path of await this.#store.sweep()) {
       const agent = await agentFor(`${storeInAgents}${path.slice(this.#store.root.length)}`)
       await emptyRoot(agent)

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import * as assert from 'uvu/assert'
 import { BuildError, type Image, type ImageBuilder, image, StrakeError, store } from '../../lib/index.ts'
 import { temporaryDirectory } from '../support/temporary.ts'
@@ -43,6 +44,30 @@ test('the state is the image as it was: the command is of its start alone, and o
   const error = await bare.start().catch((each: unknown) => each)
   assert.ok(error instanceof StrakeError)
   assert.is(error.code, 'invalid_argument')
+})
+
+async function failureOfBuild(app: ImageBuilder): Promise<BuildError<Image>> {
+  const error = await app.build().catch((each: unknown) => each)
+  assert.instance(error, BuildError)
+  return error as BuildError<Image>
+}
+
+test('an error that nobody catches is printed without the whole image, and what the step printed cannot change the terminal', async () => {
+  const e = await failureOfBuild(image('host').run("printf 'a\\033[2Jb\\n'; exit 3"))
+  assert.not.match(inspect(e, { customInspect: false }), 'sha256:')
+  assert.match(e.message, /exit code 3: ab$/m)
+  assert.match(e.hint ?? '', 'details.log')
+  assert.match(e.state.digest, /^sha256:/)
+  const silent = await failureOfBuild(image('host').run('exit 4'))
+  assert.not.match(silent.hint ?? '', 'details.log')
+})
+
+test('of an image without a shell, the state says how to look at it', async () => {
+  const e = await failureOfBuild(image('scratch').copy({ file: 'x' }, '/').run('true'))
+  const error = await e.state.start().catch((each: unknown) => each)
+  assert.ok(error instanceof StrakeError)
+  assert.is(error.code, 'command_not_found')
+  assert.match(error.hint ?? '', 'export(')
 })
 
 test.run()

@@ -139,6 +139,20 @@ test('what another process runs from is in use, and free once that process is go
   assert.is((await store.prune({ images: 'all', cache: true })).snapshots.length, built.layers.length)
 })
 
+test('prune removes what a process that was killed had begun, though the store was open before', async () => {
+  await base()
+  const child = spawn('true')
+  await once(child, 'exit')
+  const name = `${child.pid}-1-0-1-x`
+  for (const directory of ['tmp', 'snapshots']) writeFileSync(join(store.root, directory, `.tmp.${name}`), 'x')
+  await store.prune()
+  for (const directory of ['tmp', 'snapshots'])
+    assert.equal(
+      readdirSync(join(store.root, directory)).filter((each) => each.startsWith('.tmp')),
+      [],
+    )
+})
+
 test('prune takes images without a name, or all, and leaves those that are young', async () => {
   const built = await base()
   const unnamed = await image(built).label({ a: 'b' }).build()

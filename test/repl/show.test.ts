@@ -23,6 +23,13 @@ test('the last twenty lines of a failed step are shown with its error, as docs/p
   )
 })
 
+test('what a failed step printed moves no cursor and changes no colour where it is shown with its error', () => {
+  const log = 'first\x1b[2J\x1b]0;title\x07wiped\nsecond \x1b[31mred\x9b2J\n'
+  const shown = showError(new StrakeError('build_failed', 'run: make ended with exit code 2', { details: { log } }), false)
+  assert.not.match(shown, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
+  assert.match(shown, '    firstwiped\n    second red')
+})
+
 test('the step of a build is shown with an error that says nothing of it', () => {
   const full = new StrakeError('store_full', 'the disk of the store is full', { details: { step: `RUN make\n${'x'.repeat(9999)}` } })
   assert.match(showError(full, false), '  in step: RUN make\n')
