@@ -18,12 +18,17 @@ const shortLength = 12
 const restLength = 24
 let random = Buffer.alloc(0)
 
-/** 64 random hexadecimal digits. The kernel is asked for many at a time. */
-function newId(): string {
-  if (random.length < idSize) random = randomBytes(idSize * idsAhead)
-  const id = random.toString('hex', 0, idSize)
-  random = random.subarray(idSize)
-  return id
+/**
+ * 64 random hexadecimal digits, of which the first 12 are no decimal number: they are the host name, and one of digits alone is never looked up in
+ * /etc/hosts, since gethostbyname(3) takes it for an address. The kernel is asked for many at a time.
+ */
+export function newId(): string {
+  for (;;) {
+    if (random.length < idSize) random = randomBytes(idSize * idsAhead)
+    const id = random.toString('hex', 0, idSize)
+    random = random.subarray(idSize)
+    if (!/^\d+$/.test(id.slice(0, shortLength))) return id
+  }
 }
 
 /** What is a container's own in the name of its directory: the digits by which people know it, and some more. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
+import { newId } from '../../lib/containers/directory.ts'
 import { engineFiles, withOwnName } from '../../lib/containers/engine-files.ts'
 import { image } from '../../lib/index.ts'
 import { test } from '../support/uvu.ts'
@@ -26,6 +27,10 @@ test('a name is added to hosts(5) unless a line has it, in whatever letters', ()
   for (const unnamed of ['1.2.3.4 boxes\n', '1.2.3.4 the-box\n', '1.2.3.4 a # box\n', '# 1.2.3.4 box\n', '1.2.3.4 box.example\n'])
     assert.is(withOwnName(unnamed, 'Box'), unnamed + added)
   assert.is(withOwnName('1.2.3.4 a', 'Box'), `1.2.3.4 a\n${added}`)
+})
+
+test('no container’s name is a number, which would be looked up nowhere', () => {
+  for (let each = 0; each < 20_000; each += 1) assert.match(newId(), /^(?=.{0,11}[a-f])[0-9a-f]{64}$/)
 })
 
 test('a container’s own name can be looked up, in either network and in a build', async () => {
