@@ -144,7 +144,13 @@ static long each_entry(long directory, entry_function take, const struct listing
 
 /* The working directory is that of the name: there is no llistxattrat(2) yet, and names are looked at from inside. 1: they took more than `most`. */
 static long take_record(const struct listing *listing, const char *name) {
+  size_t before = listing->out->length;
   long result = append_record(name, name, listing->out);
+  if (result == -ENOENT) {
+    /* It has gone since it was listed. */
+    listing->out->length = before;
+    return 0;
+  }
   return result == 0 && listing->out->length - listing->start > listing->most ? 1 : result;
 }
 
