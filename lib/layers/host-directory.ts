@@ -4,6 +4,7 @@ import { StrakeError } from '../errors/index.ts'
 import { hostXattrs } from './host-xattrs.ts'
 import { type ByteString, fromByteString, refuseMarkerName, toByteString } from './names.ts'
 import type { LayerEntry } from './pack.ts'
+import { readAhead } from './read-ahead.ts'
 import { printable } from './walk.ts'
 
 const pieceSize = 256 * 1024
@@ -121,16 +122,9 @@ async function* contentOf(path: ByteString, size: number): AsyncGenerator<Buffer
     left -= bytesRead
     return buffer.subarray(0, bytesRead)
   }
-  let next = read()
   try {
-    for (let piece = await next; piece.length > 0; piece = await next) {
-      next = read()
-      // Whoever waits for it learns of a failure; until then nobody may.
-      next.catch(() => undefined)
-      yield piece
-    }
+    yield* readAhead(read)
   } finally {
-    await next.catch(() => undefined)
     await handle.close()
   }
 }

@@ -1,6 +1,7 @@
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { closeFd } from '../../native/binding.ts'
+import { readAhead } from './read-ahead.ts'
 
 const readFd = promisify(read)
 const pieceSize = 512 * 1024
@@ -17,16 +18,9 @@ export async function* readOpenFile(fd: number, size: number): AsyncGenerator<Bu
     left -= bytesRead
     return buffer.subarray(0, bytesRead)
   }
-  let next = read()
   try {
-    for (let piece = await next; piece.length > 0; piece = await next) {
-      next = read()
-      // Whoever waits for it learns of a failure; until then nobody may.
-      next.catch(() => undefined)
-      yield piece
-    }
+    yield* readAhead(read)
   } finally {
-    await next.catch(() => undefined)
     closeFd(fd)
   }
 }
